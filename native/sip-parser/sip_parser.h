@@ -23,6 +23,7 @@ enum {
   SIP_ITEMS_AT = 128 + 192 * 4,
   SIP_WORDS = 2048,           /* = SIP_ITEMS_AT + SIP_ITEMS_MAX * SIP_ITEM_WORDS */
   SIP_URI_WORDS = 24,
+  SIP_PARSER_RESERVED_BYTES = 65536,  /* WebAssembly: the module's own stack and data, from address 0 */
 };
 #define SIP_NONE 0xffffffffu  /* a number that is not there */
 
@@ -128,6 +129,7 @@ enum sip_fault {
   SIP_BAD_ROUTE, SIP_BAD_RECORD_ROUTE, SIP_BAD_CONTENT_LENGTH,
   SIP_SHORT_BODY,             /* Content-Length says more than the datagram holds */
   SIP_CSEQ_METHOD_MISMATCH,   /* CSeq names another method than the request line */
+  SIP_BAD_MAX_BREADTH,
   SIP_FAULT_COUNT
 };
 
@@ -151,6 +153,10 @@ enum sip_uri_word {
 /* Parses the message; returns the status word.  A message whose header could be split but breaks a rule keeps
  * its other words, so that it can be answered. */
 uint32_t sip_parse(const uint8_t *message, uint32_t length, uint32_t *words);
+
+/* 1 if Via, From, To, Call-ID and CSeq of the parsed message can be copied into a response: the topmost Via has a
+ * sent-by and the others were read, each once.  Always 1 when the status is SIP_OK. */
+uint32_t sip_answerable(const uint32_t *words);
 
 /* Parses one URI of the message; offsets in `words` are from `message`.  Returns the status word. */
 uint32_t sip_parse_uri(const uint8_t *message, uint32_t offset, uint32_t length, uint32_t *words);
