@@ -1,0 +1,38 @@
+// core/profiles.h - (profile, value) -> members and their count, over all shards.
+//
+// A member is a block that names record, profile and value; it is linked from its dialog's record and into the list of
+// its head (profile, value), which holds the count.  Heads and lists are derived from the members and rebuilt at attach;
+// profile names stand once in the segment.  A dialog's own list is newest first; the same dialog may join twice and counts
+// twice (spec 6.1).  Every call here may be made by any thread.
+#pragma once
+#include <cstdint>
+#include "table.h"
+
+namespace holdfast {
+
+/// A membership that no dialog owns yet: held by a transaction (tryJoin before dlg_manage), given back or attached.
+using Member = std::uint32_t;   // block; 0 is none
+
+class Profiles {
+ public:
+  /// Number of the profile called `name`, as defined when the segment was made; kNotFound.
+  [[nodiscard]] Status find(Text name, std::uint32_t* profile, bool* with_value) const noexcept;
+
+  /// Joins under the head's bucket lock if count < limit (limit 0: no limit): N calls arriving together on any threads
+  /// cannot overshoot.  With handle.index 0 the member counts at once and is returned through `member`.
+  /// kLimit, kNoMemory, kNotFound (handle over or state 5), kOutOfRange (value over 1,024 bytes).
+  [[nodiscard]] Status join(DialogHandle handle, std::uint32_t profile, Text value, std::uint32_t limit,
+                            Member* member) noexcept;
+  [[nodiscard]] Status attach(Member member, DialogHandle handle) noexcept;
+  void give_back(Member member) noexcept;
+  /// Leaves the newest matching membership; `any_value` ignores the value.  kNotFound.
+  [[nodiscard]] Status leave(DialogHandle handle, std::uint32_t profile, Text value, bool any_value) noexcept;
+  [[nodiscard]] Status is_member(DialogHandle handle, std::uint32_t profile, Text value, bool any_value) const noexcept;
+  /// Members of one value, or of all.
+  [[nodiscard]] std::uint32_t count(std::uint32_t profile, Text value, bool any_value) const noexcept;
+  /// Dialogs that are members, at most `out.size()` from `skip` on; returns how many were written.
+  [[nodiscard]] std::uint32_t members(std::uint32_t profile, Text value, bool any_value, std::uint32_t skip,
+                                      std::span<DialogHandle> out) const noexcept;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,144 @@
+// core/table.h - hash entries and their dialogs: create, find, change, end, walk, snapshot.
+//
+// A record is one hot cache line plus blocks of text.  Who may call what stands at each call (architecture: *Who may
+// change what*).  A change takes the entry's spinlock for a bounded copy, sets only the fields it names and adds one to
+// `version`; it is atomic against SIGKILL.  Look-up by Call-ID and by (h_entry, h_id) is O(1) whatever hash_size is.
+// Times: deadlines are seconds of CLOCK_BOOTTIME, *_ts are Unix seconds; both are handed in.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include "arena.h"
+#include "status.h"
+
+namespace holdfast {
+
+using Text = std::span<const std::uint8_t>;
+
+struct DialogHandle {
+  std::uint32_t index = 0;        // 0 is no dialog
+  std::uint32_t generation = 0;
+};
+
+enum DialogState : std::uint32_t { kUnconfirmed = 1, kEarly = 2, kConfirmedNoAck = 3, kConfirmed = 4, kDeleted = 5 };
+enum Direction : std::uint32_t { kNone = 0, kDownstream = 1, kUpstream = 2 };
+
+/// What a look-up answers with; the words TypeScript reads (DialogWord gives their order).
+enum DialogWord : std::uint32_t {
+  kDIndex, kDGeneration, kDVersion, kDEntry, kDId, kDCookieId, kDState, kDDirection, kDHolds,
+  kDFlags,                        // dflags, spec 7.6
+  kDScriptFlags,                  // sflags
+  kDProperties,                   // iflags, spec 7.5
+  kDLifetime,                     // seconds
+  kDDue,                          // CLOCK_BOOTTIME seconds, 0: not armed
+  kDInitTs, kDStartTs, kDEndTs,
+  kDCallerCSeq, kDCalleeCSeq,     // highest number seen from that side; kNoCSeq while unknown
+  kDCallerSocket, kDCalleeSocket, // numbers of the segment's socket names, 0: unknown
+  kDRecordRoutes,                 // Record-Route entries in the INVITE as received (spec 5, k)
+  kDCalleeTagHash,                // 0: not known yet
+  kDMembers,                      // profile memberships
+  kDVariables,                    // number of variables
+  kDTimeoutRoute,                 // 1 if a timeout route's name is set
+  kDWordEnd
+};
+inline constexpr std::uint32_t kDialogWords = 32;
+
+struct NewDialog {
+  Text call_id, caller_tag, from_uri, to_uri, request_uri, caller_contact, caller_route_set, timeout_route;
+  std::uint32_t caller_cseq = 0, lifetime = 0, script_flags = 0, properties = 0, init_ts = 0;
+  std::uint32_t caller_socket = 0, record_routes = 0;
+};
+
+/// Which fields a change names.
+enum ChangeField : std::uint32_t {
+  kChangeState = 1u << 0,          // expected state -> state; counts follow
+  kChangeDue = 1u << 1,            // due (0 disarms)
+  kChangeLifetime = 1u << 2,
+  kChangeStartTs = 1u << 3,
+  kChangeEndTs = 1u << 4,
+  kChangeFlags = 1u << 5,          // dflags: (old & ~flags_clear) | flags_set
+  kChangeScriptFlags = 1u << 6,    // the same with script_flags_*
+  kChangeProperties = 1u << 7,
+  kChangeCallerCSeq = 1u << 8,     // raised, never lowered
+  kChangeCalleeCSeq = 1u << 9,
+  kChangeCalleeLeg = 1u << 10,     // callee_tag, callee_contact, callee_route_set, callee_socket
+  kChangeCallerContact = 1u << 11, // contact, and the socket with it
+  kChangeCalleeContact = 1u << 12,
+  kChangeTimeoutRoute = 1u << 13,
+};
+
+struct Change {
+  std::uint32_t fields = 0;
+  std::uint32_t expected_state = 0;   // 0: any.  Anything else and the record's state differs: kConflict
+  std::uint32_t state = 0, due = 0, lifetime = 0, start_ts = 0, end_ts = 0;
+  std::uint32_t flags_set = 0, flags_clear = 0, script_flags_set = 0, script_flags_clear = 0;
+  std::uint32_t properties_set = 0, properties_clear = 0, caller_cseq = 0, callee_cseq = 0;
+  std::uint32_t caller_socket = 0, callee_socket = 0;
+  Text callee_tag, callee_contact, callee_route_set, caller_contact, timeout_route;
+};
+
+enum class EndReason : std::uint8_t { kBye, kExpired, kCommand };
+
+class Table {
+ public:
+  using Words = std::span<std::uint32_t, kDialogWords>;
+
+  /// Hash entry of a Call-ID (spec 1.1), already masked.
+  [[nodiscard]] std::uint32_t entry_of(Text call_id) const noexcept;
+
+  /// Makes a dialog in state 1 with the entry's next h_id and puts it into both indexes.  Owner of the entry only.
+  /// kNoMemory (the last tenth of each pool is not for new calls), kOutOfRange (a text over its bound).
+  [[nodiscard]] Status create(const NewDialog& dialog, Words out) noexcept;
+
+  /// Finds by address; the record may be in any state.  kNotFound.
+  [[nodiscard]] Status find_by_id(std::uint32_t entry, std::uint32_t id, Words out) noexcept;
+  [[nodiscard]] Status load(DialogHandle handle, Words out) noexcept;
+
+  /// Spec 1.3, tight match of one dialog: kOk with kDDirection set, or kConflict.  kNotFound: handle over.
+  [[nodiscard]] Status match(DialogHandle handle, Text call_id, Text from_tag, Text to_tag, Direction wanted,
+                             Words out) noexcept;
+  /// Spec 1.3 over all dialogs of the Call-ID in order of insertion: a live dialog with an equal callee tag wins over
+  /// one whose callee tag is not known, live ones win over deleted ones.  kNotFound.
+  [[nodiscard]] Status find_by_call_id(Text call_id, Text from_tag, Text to_tag, Direction wanted, Words out) noexcept;
+  /// By Call-ID and, if not empty, the caller's tag, whatever the To tag: for spirals (1.6) and listings.  `nth` counts
+  /// from 0 in order of insertion.
+  [[nodiscard]] Status find_call(Text call_id, Text caller_tag, std::uint32_t nth, Words out) noexcept;
+
+  /// Applies a change; `out` shows the record after it.  State 5 takes the record out of profiles, counts and wheel in the
+  /// same step.  Fields open to any thread: due, lifetime, flags, properties, CSeq; the rest is the owner's.
+  [[nodiscard]] Status change(DialogHandle handle, const Change& change, Words out) noexcept;
+
+  /// Ends a dialog in state 3 or 4 once, whoever calls (architecture, *Ending*).  kExpired: only if due <= now.
+  /// kConflict: somebody else ended it.  kNotDue.  `bye_sides` bit 0 caller, bit 1 callee: BYE owed.
+  [[nodiscard]] Status claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides, std::uint32_t now_boot,
+                                 std::uint32_t end_ts, Words out) noexcept;
+
+  /// Holds keep a record that has ended.  drop() frees it when the last hold of a deleted dialog goes.
+  [[nodiscard]] Status hold(DialogHandle handle) noexcept;
+  void drop(DialogHandle handle) noexcept;
+
+  /// $dlg_var.  An absent key is kNotFound; `out` receives at most its size, the full length is returned through `length`.
+  [[nodiscard]] Status set_variable(DialogHandle handle, Text key, Text value) noexcept;
+  [[nodiscard]] Status remove_variable(DialogHandle handle, Text key) noexcept;
+  [[nodiscard]] Status get_variable(DialogHandle handle, Text key, std::span<std::uint8_t> out, std::size_t* length) noexcept;
+
+  /// One consistent copy under the entry's lock: DialogWord words, then for each text a length word and its bytes padded to
+  /// 4, in the order of SnapshotText; then variables (key, value) and profile members (name, value).  kOutOfRange if
+  /// `out` is too small (65,536 bytes always suffice for what create and change accept).
+  [[nodiscard]] Status snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::size_t* length) noexcept;
+  /// The next record index >= `cursor` in use, 0: none.  Any thread.
+  [[nodiscard]] std::uint32_t next(std::uint32_t cursor) const noexcept;
+
+  /// Takes at most `out.size()` dialogs whose deadline is past out of the wheel of `owner` (each as index, generation).
+  [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_boot, std::span<DialogHandle> out) noexcept;
+
+  [[nodiscard]] std::uint32_t live() const noexcept;   // records in use, any state
+};
+
+enum SnapshotText : std::uint32_t {
+  kTextCallId, kTextFromUri, kTextToUri, kTextRequestUri, kTextCallerTag, kTextCalleeTag, kTextCallerContact,
+  kTextCalleeContact, kTextCallerRouteSet, kTextCalleeRouteSet, kTextCallerSocket, kTextCalleeSocket,
+  kTextTimeoutRoute, kTextCount
+};
+
+}  // namespace holdfast

@@ -1,0 +1,22 @@
+// core/undo.h - makes a change of several words atomic against SIGKILL.
+//
+// Each thread has one slot in the segment.  save() copies the old bytes of a range into it, mark() says that the change
+// has begun, clear() that it is whole.  attach() puts the ranges of marked slots back.  A thread stops at an
+// instruction boundary, so compiler barriers suffice.  The caller holds whatever lock protects the ranges until clear().
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace holdfast {
+
+inline constexpr std::size_t kUndoRangesMax = 4;
+inline constexpr std::size_t kUndoBytesMax = 1024;
+
+class Undo {
+ public:
+  void save(void* range, std::size_t bytes) noexcept;   // asserts the two bounds above
+  void mark() noexcept;
+  void clear() noexcept;
+};
+
+}  // namespace holdfast

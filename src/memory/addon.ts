@@ -1,0 +1,243 @@
+/**
+ * Loads the addon and states its types: the one importer of the .node file.
+ *
+ * Numbers and bytes cross this boundary, never JavaScript objects per message and never an address.  Texts are given as
+ * (offset, length) in the shard's memory; records are read and written through registers, plain word arrays shared with
+ * the native side.  Word numbers come from `layout()`, exported by C++.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** Numbers of core/status.h; 0 is success. */
+export const STATUS = {
+  ok: 0, notFound: 1, conflict: 2, noMemory: 3, limit: 4, outOfRange: 5, badMessage: 6, notDue: 7, full: 8,
+  refused: 9, system: 10,
+} as const;
+
+/** One listen address, as bound by the process. */
+export type Listen = { readonly address: string; readonly port: number };
+
+export type SegmentOptions = {
+  readonly path: string;
+  /** Whole size; null: 256 MiB, or half of the room if that is less. */
+  readonly bytes: number | null;
+  readonly hashSize: number;
+  readonly workers: number;
+  /** First h_id of every slot is random in [0, 3 * hashSize) unless given. */
+  readonly hIdStart: number | null;
+  readonly hIdStep: number;
+  readonly profiles: readonly { readonly name: string; readonly withValue: boolean }[];
+  /** Socket names in order; number 1 is the first: "udp:127.0.0.1:5060". */
+  readonly sockets: readonly string[];
+  readonly mailboxBytes: number;
+};
+
+export type SegmentUsage = {
+  readonly totalBytes: number;
+  /** Records, blocks with their waste, members, wheel nodes and index in use. */
+  readonly usedBytes: number;
+  readonly arenaTotalBytes: number;
+  readonly arenaUsedBytes: number;
+  readonly dialogs: number;
+  readonly dialogsMax: number;
+  readonly transactions: number;
+  readonly transactionsMax: number;
+  /** For how many typical calls the segment is enough. */
+  readonly callsEnough: number;
+};
+
+/** Process-wide handle of the open segment; every thread of the process can use it by number. */
+export type SegmentId = number;
+
+export type Addon = {
+  /** Every word number and constant that TypeScript needs, by its C++ name without the k (TState, BFlow, DIndex, ...). */
+  layout(): Readonly<Record<string, number>>;
+
+  /** Creates, reserves and locks the file; throws a coded Error (ERR_SEGMENT_*) with the room needed.  Main thread. */
+  createSegment(options: SegmentOptions): SegmentId;
+  /** Unmaps; `remove` deletes the file (a clean stop). */
+  closeSegment(segment: SegmentId, remove: boolean): void;
+  segmentUsage(segment: SegmentId): SegmentUsage;
+
+  /** Binds each address once without, then `workers` times with SO_REUSEPORT; throws ERR_LISTEN_* naming the address. */
+  openSockets(segment: SegmentId, listen: readonly Listen[], workers: number, receiveBufferBytes: number): void;
+  closeSockets(segment: SegmentId): void;
+  /** Datagrams the kernel dropped, sockets' buffers full, since start. */
+  kernelDrops(segment: SegmentId): number;
+
+  /** One shard over real sockets, or over a memory wire for tests (`wire` from createMemoryWire). */
+  openShard(options: ShardOptions): Shard;
+  /** The same network in memory: datagrams in by `put`, out by `take`; the clock is the caller's. */
+  createMemoryWire(segment: SegmentId, listen: readonly Listen[], workers: number): MemoryWire;
+
+  /** Management, any thread: copies one dialog into `out` (see Table::snapshot); bytes written, 0 if it is gone. */
+  snapshot(segment: SegmentId, index: number, out: Uint8Array): number;
+  /** Next record index in use from `cursor` on, 0: none. */
+  nextDialog(segment: SegmentId, cursor: number): number;
+  findCall(segment: SegmentId, callId: string, fromTag: string, nth: number): number;
+  profileCount(segment: SegmentId, name: string, value: string | null): number;
+  profileMembers(segment: SegmentId, name: string, value: string | null, skip: number, out: Uint32Array): number;
+  /** Sums over shards, by name: "dialog:active_dialogs", "tm:UAS_transactions", "core:rcv_requests", ... */
+  statistics(segment: SegmentId): Record<string, number>;
+  statisticsReset(segment: SegmentId, name: string): boolean;
+  /** Recounts dialogs and profile members; the sum of absolute differences to the kept counts, which must be 0. */
+  audit(segment: SegmentId): number;
+  /** CLOCK_BOOTTIME seconds and ticks of the segment. */
+  bootSeconds(): number;
+};
+
+export type ShardOptions = {
+  readonly segment: SegmentId;
+  readonly owner: number;
+  /** The parser's memory (shared); slots, words, overflow and scratch lie in it from `layout().ParserReservedBytes` on. */
+  readonly memory: Uint8Array;
+  /** Registers and exchange words, see the Shard calls; at least `layout().ExchangeWords` words. */
+  readonly exchange: Uint32Array;
+  readonly receiveWindowMs: number;
+  readonly wire?: MemoryWire;
+};
+
+/**
+ * What one worker calls.  All numbers; every call takes what it needs from the exchange words X and the memory M.
+ *
+ * X regions (word numbers from layout()): XTransaction (registers of the transaction in hand, head + branches),
+ * XDialog (DialogWord words of the dialog in hand), XBatch (BATCH_WORDS per received datagram), XSend (one outgoing
+ * message), XArgs (arguments of the call), XList (lists of results).
+ */
+export type Shard = {
+  // -- the loop ------------------------------------------------------------------------------------------------------
+  /**
+   * Starts polling: `onBatch(n)` for n datagrams described in XBatch, after which the native side flushes what was sent
+   * and takes the slots back (unless kept); `onTick()` every 10 ms while timers are armed, `onLetters(n)` for control
+   * letters.  An exception out of a callback ends the worker.
+   */
+  start(onBatch: (count: number) => void, onTick: () => void, onLetters: (count: number) => void): void;
+  stop(): void;
+  /** Without start(): receive once (a memory wire, a test).  Returns how many datagrams XBatch now describes. */
+  receive(): number;
+  /** Ends a batch: sends what is queued, takes slots back.  Returns how many sends failed (described in XList). */
+  flush(): number;
+  /** Keeps slot `slot` out of circulation until releaseSlot: its message belongs to a suspended route. */
+  keepSlot(slot: number): number;
+  releaseSlot(slot: number): void;
+  /** A datagram that another shard owns goes to its mailbox once; status full: dropped and counted. */
+  forward(batchIndex: number, owner: number): number;
+
+  // -- sending -------------------------------------------------------------------------------------------------------
+  /**
+   * Queues one message: XSend holds flow, port, address[4], tag (transaction index, reported when the send fails),
+   * number of pieces and the pieces (offset, length) in M.  The pieces must stay as they are until flush().
+   */
+  send(): number;
+
+  // -- time ----------------------------------------------------------------------------------------------------------
+  /** Ticks of 10 ms since the segment was made, as of the last receive or tick; a memory wire's clock in tests. */
+  nowTick(): number;
+  nowBootSeconds(): number;
+  nowUnixSeconds(): number;
+
+  // -- transactions (core/transactions.h); registers in XTransaction -------------------------------------------------
+  /** Key of RFC 3261 17.2.3 from parsed words at `words` of the message at `message`, with ACK and CANCEL taken as INVITE
+   *  when `asInvite`; it is left in XArgs[0..1].  Loads the record if there is one: status ok or notFound. */
+  transactionMatch(message: number, words: number, asInvite: number): number;
+  /** A record with the key in XArgs[0..1] (0,0: none) and a copy of the request at [message, length). `upCall`: last tenth. */
+  transactionCreate(message: number, length: number, upCall: number): number;
+  transactionLoad(index: number, generation: number): number;
+  transactionStore(): number;
+  transactionFree(index: number): void;
+  /** XArgs[0] = number of edits, then (offset, drop, insert) each; their text lies at [text, textLength) of M. */
+  transactionAddBranch(text: number, textLength: number, upCall: number): number;
+  /** Queues branch `branch`'s copy of the request (stored request + edits) to its destination. */
+  transactionSendBranch(branch: number): number;
+  /** Stores the message described in XSend (its pieces) as the last reply. */
+  transactionSetReply(): number;
+  transactionSetBranchReply(branch: number): number;
+  /** Queues the stored reply to the record's upstream destination. */
+  transactionSendReply(): number;
+  transactionShed(): void;
+  /** Copies the stored request (or branch n's stored reply, or the branch's whole outgoing copy) into M at `offset`
+   *  (at most `room` bytes); its length, or 0. */
+  transactionRequest(offset: number, room: number): number;
+  transactionBranchReply(branch: number, offset: number, room: number): number;
+  transactionBranchRequest(branch: number, offset: number, room: number): number;
+  /** Due records; their indexes are in XList. */
+  transactionAdvance(): number;
+  /** Loads by index alone (after transactionAdvance). */
+  transactionLoadIndex(index: number): number;
+  /** RFC 5393 4.2 loop hash of the parsed message: 32 bits keyed over To tag, From tag, Call-ID, Request-URI, top Via,
+   *  CSeq number, Proxy-Require, Proxy-Authorization and Route. */
+  loopHash(message: number, words: number): number;
+  /** 32-bit keyed hash of bytes of M: To tags and the like. */
+  hash(offset: number, length: number): number;
+
+  // -- dialogs (core/table.h); words of the dialog in hand in XDialog ------------------------------------------------
+  entryOf(offset: number, length: number): number;
+  /** 0..workers-1: the owner of a hash entry. */
+  ownerOf(entry: number): number;
+  /** XArgs: NewDialog in order: 8 texts as (offset, length), then caller_cseq lifetime script_flags properties init_ts
+   *  caller_socket record_routes. */
+  dialogCreate(): number;
+  dialogFindById(entry: number, id: number): number;
+  dialogLoad(index: number, generation: number): number;
+  /** XArgs: Call-ID, From tag, To tag as (offset, length) each, then the wanted direction. */
+  dialogMatch(index: number, generation: number): number;
+  dialogFindByCallId(): number;
+  dialogFindCall(nth: number): number;
+  /** XArgs: Change in order: fields expected_state state due lifetime start_ts end_ts flags_set flags_clear
+   *  script_flags_set script_flags_clear properties_set properties_clear caller_cseq callee_cseq caller_socket
+   *  callee_socket, then 5 texts (offset, length). */
+  dialogChange(index: number, generation: number): number;
+  dialogClaimEnd(index: number, generation: number, reason: number, byeSides: number, endTs: number): number;
+  dialogHold(index: number, generation: number): number;
+  dialogDrop(index: number, generation: number): void;
+  /** XArgs: key (offset, length), value (offset, length). */
+  dialogSetVariable(index: number, generation: number): number;
+  dialogRemoveVariable(index: number, generation: number): number;
+  /** Copies the value to M at `offset`; XArgs[0] = its length. */
+  dialogGetVariable(index: number, generation: number, offset: number, room: number): number;
+  dialogSnapshot(index: number, offset: number, room: number): number;
+  /** Due dialogs as (index, generation) pairs in XList. */
+  dialogAdvance(): number;
+  /** Brings in the cache lines that the batch's messages will touch: XList holds `count` (message, words) pairs. */
+  prefetch(count: number): void;
+
+  // -- profiles (core/profiles.h); value is text of M, length -1: any or no value -------------------------------------
+  profileJoin(index: number, generation: number, profile: number, value: number, length: number, limit: number): number;
+  /** The member joined without a dialog by the last profileJoin is in XArgs[0]. */
+  profileAttach(member: number, index: number, generation: number): number;
+  profileGiveBack(member: number): void;
+  profileLeave(index: number, generation: number, profile: number, value: number, length: number): number;
+  profileIsMember(index: number, generation: number, profile: number, value: number, length: number): number;
+  profileSize(profile: number, value: number, length: number): number;
+
+  // -- counters and letters ------------------------------------------------------------------------------------------
+  /** Adds to this shard's counter `counter` (numbers from layout(): Counter<Name>). */
+  count(counter: number, amount: number): void;
+  /** Posts a control letter [kind, words...] of XArgs[0..n) to another owner; status full: keep it and try again. */
+  post(owner: number, words: number): number;
+  /** The next letter into XArgs; number of words, 0: none. */
+  take(): number;
+};
+
+export type MemoryWire = {
+  /** Datagram `bytes` arrives at listen address `socket` (0-based) from `source` ("127.0.0.1:5080", "[::1]:5080") for the
+   *  socket of worker `worker`. */
+  put(worker: number, socket: number, source: string, bytes: Uint8Array): void;
+  /** Next datagram that left, oldest first. */
+  take(): { readonly socket: number; readonly destination: string; readonly bytes: Uint8Array } | null;
+  /** Sets the clock: milliseconds since the segment was made. */
+  setTime(milliseconds: number): void;
+  /** From now on sends to `destination` fail with this errno (0: work again). */
+  failSends(destination: string, errno: number): void;
+};
+
+const require = createRequire(import.meta.url);
+
+function load(): Addon {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const addon = require('node-gyp-build')(root) as Addon;
+  return addon;
+}
+
+/** The addon of this process. */
+export const addon: Addon = load();
