@@ -1,0 +1,40 @@
+/** Calls that are set up between two addresses, and headers of requests made here.  [manual 5.7, 5.42, 5.43] */
+import { text } from '../param.js';
+
+const SIP_URI = { pattern: /^sips?:[^\s<>"]+$/, words: 'a SIP URI' };
+const HEADERS = { pattern: /^([^\s:]+[ \t]*:[^\r\n]*\r\n)*$/, words: 'header lines that end with CRLF' };
+
+export const bridgeParams = {
+  bridge_controller: text({
+    default: 'sip:controller@kamailio.org',
+    maxBytes: 256,
+    form: SIP_URI,
+    later: true,
+    section: '5.42',
+    doc: 'From URI of a bridge.',
+  }),
+  bridge_contact: text({
+    default: 'sip:controller@kamailio.org:5060',
+    maxBytes: 256,
+    form: SIP_URI,
+    later: true,
+    section: '5.43',
+    doc: 'Contact URI of a bridge.',
+  }),
+  dlg_extra_hdrs: text({
+    default: '',
+    maxBytes: 1_024,
+    form: HEADERS,
+    later: true,
+    section: '5.7',
+    doc: 'Header lines added to every BYE made here.',
+  }),
+  lreq_callee_headers: text({
+    default: '',
+    maxBytes: 1_024,
+    form: HEADERS,
+    later: true,
+    section: 'beyond the manual',
+    doc: 'Header lines added to requests made here that go to the callee.',
+  }),
+} as const;

@@ -1,0 +1,47 @@
+/** Timers of transactions, all in milliseconds.  [RFC 3261 17, RFC 6026] */
+import { milliseconds } from '../param.js';
+
+export const transactionParams = {
+  retr_timer1: milliseconds({
+    default: 500,
+    min: 10,
+    max: 10_000,
+    section: 'RFC 3261 17.1.1.1',
+    doc: 'T1: estimate of a round trip, the first time between two retransmissions.',
+  }),
+  retr_timer2: milliseconds({
+    default: 4_000,
+    min: 10,
+    max: 60_000,
+    section: 'RFC 3261 17.1.2.2',
+    doc: 'T2: the longest time between two retransmissions.',
+  }),
+  t4_timer: milliseconds({
+    default: 5_000,
+    min: 10,
+    max: 60_000,
+    section: 'RFC 3261 17.1.2.2',
+    doc: 'T4: how long a message may stay in the network.',
+  }),
+  fr_timer: milliseconds({
+    default: 30_000,
+    min: 100,
+    max: 600_000,
+    section: 'RFC 3261 17.1.1.2, timers B and F',
+    doc: 'How long a branch waits for its first answer, and a non-INVITE for its final one.',
+  }),
+  fr_inv_timer: milliseconds({
+    default: 120_000,
+    min: 100,
+    max: 3_600_000,
+    section: 'RFC 3261 16.6, timer C',
+    doc: 'How long a branch that rings waits; begun again by each provisional answer.',
+  }),
+  wt_timer: milliseconds({
+    default: 5_000,
+    min: 10,
+    max: 600_000,
+    section: 'RFC 3261 17.2, RFC 6026',
+    doc: 'How long a finished transaction stays to absorb copies; more than retr_timer2.',
+  }),
+} as const;

@@ -1,0 +1,43 @@
+/**
+ * What an operator can meet: one class, one table of codes.
+ *
+ * A peer's mistake is never an exception, only an answer or a counted drop; our own mistake is an assertion.
+ */
+
+/** Every failure an operator can meet, by a code that never changes. */
+export const ERRORS = {
+  ERR_CONFIG: 'wrong configuration',
+  ERR_CONFIG_FILE: 'the configuration file cannot be used',
+  ERR_ROUTES_FILE: 'the routes file cannot be used',
+  ERR_ADDON: 'the native part cannot be loaded',
+  ERR_SEGMENT_ROOM: 'too little room for the shared segment',
+  ERR_SEGMENT_IN_USE: 'the shared segment is in use',
+  ERR_SEGMENT: 'the shared segment cannot be used',
+  ERR_ADDRESS_IN_USE: 'address in use',
+  ERR_ADDRESS: 'address not usable',
+  ERR_PERMISSION: 'no permission',
+  ERR_WORKER: 'a worker could not be kept running',
+  ERR_NO_SUCH_DIALOG: 'no such dialog',
+  ERR_NO_SUCH_PROFILE: 'no such profile',
+  ERR_RPC_CALL: 'the management call failed',
+} as const;
+export type ErrorCode = keyof typeof ERRORS;
+
+/** The one class this product throws.  Match on `code`; `message` is for people. */
+export class EngineError extends Error {
+  readonly code: ErrorCode;
+  /** The thing, its value and the bound, without the words that belong to the code. */
+  readonly detail: string;
+
+  constructor(code: ErrorCode, detail: string, options?: ErrorOptions) {
+    super(`${ERRORS[code]}: ${detail}`, options);
+    this.name = 'EngineError';
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** Tells a failure the operator can mend from one that is ours. */
+export function isEngineError(error: unknown): error is EngineError {
+  return error instanceof EngineError;
+}
