@@ -72,10 +72,13 @@ export const CONFIG_FILES = [
 /** The one profile that the default routes join. */
 const DEFAULT_ROUTES_PROFILE = 'caller';
 
+/** An option as it was written: the place, and the words that name it in a complaint. */
+type WrittenOption = { readonly written: readonly string[]; readonly from: string; readonly name: string };
+
 /** Written values of one place. */
 type Source = {
   readonly folder: string;
-  readonly options: Map<OptionName, { readonly written: readonly string[]; readonly from: string }>;
+  readonly options: Map<OptionName, WrittenOption>;
   readonly params: { readonly name: string; readonly written: Written; readonly from: string }[];
 };
 
@@ -126,7 +129,8 @@ function fromFlags(given: Given, mistakes: string[]): Source {
   const source = emptySource(given.folder);
   for (const name of OPTION_NAMES) {
     const flag = given.flags[name];
-    if (flag !== undefined) source.options.set(name, { written: asList(flag), from: `--${name}` });
+    if (flag !== undefined)
+      source.options.set(name, { written: asList(flag), from: `--${name}`, name: `--${name}` });
   }
   for (const item of asList(given.flags.set ?? [])) addAssignment(source, item, '--set', mistakes);
   return source;
@@ -144,6 +148,7 @@ function fromEnvironment(given: Given, mistakes: string[], warnings: string[]): 
     source.options.set(name, {
       written: repeatable ? written.split(/[\s,]+/).filter((part) => part !== '') : [written],
       from: variable,
+      name: variable,
     });
   }
   for (const item of assignments(given.env.HOLDFAST_SET ?? '')) {
@@ -204,7 +209,7 @@ function readFile(path: string, contents: unknown, mistakes: string[]): Source {
       const known = [...OPTION_NAMES, 'set'].join(', ');
       mistakes.push(`${path}: ${key} is not a name known here; allowed are ${known}`);
     } else {
-      source.options.set(name, { written: asList(value).map(String), from: path });
+      source.options.set(name, { written: asList(value).map(String), from: path, name: `${path}: ${key}` });
     }
   }
   return source;
@@ -243,11 +248,11 @@ function readOptions(
     if (source === undefined || given === undefined) continue;
     const repeatable = 'repeatable' in OPTIONS[name];
     const good: unknown[] = [];
-    if (!repeatable && given.written.length > 1) mistakes.push(`${given.from}: may be given once only`);
-    if (given.written.length === 0) mistakes.push(`${given.from}: ${name} is empty`);
+    if (!repeatable && given.written.length > 1) mistakes.push(`${given.name}: may be given once only`);
+    if (given.written.length === 0) mistakes.push(`${given.name} is empty`);
     for (const written of given.written) {
       const read = OPTIONS[name].read(written, { folder: source.folder });
-      if ('wrong' in read) mistakes.push(`${given.from} ${name} ${JSON.stringify(written)}: ${read.wrong}`);
+      if ('wrong' in read) mistakes.push(`${given.name} ${written}: ${read.wrong}`);
       else good.push(read.value);
     }
     if (good.length > 0) values[name] = repeatable ? good : good[0];
@@ -255,7 +260,7 @@ function readOptions(
   }
   const listen = values.listen as ListenAddress[] | undefined;
   const twice = listen?.map(listenText).find((text, at, all) => all.indexOf(text) !== at);
-  if (twice !== undefined) mistakes.push(`${origins.get('listen')} ${twice}: given twice`);
+  if (twice !== undefined) mistakes.push(`${origins.get('listen')}: ${twice} is given twice`);
   return values as OptionValues;
 }
 

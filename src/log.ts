@@ -1,0 +1,156 @@
+/**
+ * The log: one line per event, `key=value`, Call-ID last.
+ *
+ * pino writes it; this file gives it our shape.  A line costs microseconds, so the packet path counts and
+ * only speaks through a OnceAMinute.
+ */
+import { writeSync } from 'node:fs';
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import type { Clock } from './clock.js';
+
+/** What a line says besides its event; `call_id` is printed last whatever its place. */
+export type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** Where events are told. */
+export interface Log {
+  /** Something is broken and a person must act. */
+  error(event: string, fields?: Fields): void;
+  /** Something is wrong and the product coped. */
+  warn(event: string, fields?: Fields): void;
+  /** The life of the process: start, stop, replacement. */
+  info(event: string, fields?: Fields): void;
+  /** For whoever looks for a fault. */
+  debug(event: string, fields?: Fields): void;
+  /** A log whose lines all carry these fields. */
+  child(fields: Fields): Log;
+}
+
+export type LogOptions = {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  readonly format: 'text' | 'json';
+  /** Takes whole lines; standard error when left out. */
+  readonly write?: (line: string) => void;
+};
+
+/** Events that a OnceAMinute keeps apart; more are told as one. */
+const EVENTS_MAX = 64;
+const MINUTE_MS = 60_000;
+
+/** A log of the given level and format. */
+export function makeLog(options: LogOptions): Log {
+  const write = options.write ?? ((line: string) => void writeSync(2, line));
+  const stream: DestinationStream =
+    options.format === 'text'
+      ? { write: (line) => write(textLine(line)) }
+      : options.write === undefined
+        ? destination({ fd: 2, sync: true })
+        : { write };
+  const settings = {
+    level: options.level,
+    base: null,
+    messageKey: 'event',
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  return new PinoLog(pino(settings, stream));
+}
+
+/** A log that says nothing. */
+export const silentLog: Log = {
+  error() {},
+  warn() {},
+  info() {},
+  debug() {},
+  child: () => silentLog,
+};
+
+class PinoLog implements Log {
+  readonly #pino: Logger;
+
+  constructor(logger: Logger) {
+    this.#pino = logger;
+  }
+
+  error(event: string, fields?: Fields): void {
+    this.#pino.error(ordered(fields), event);
+  }
+
+  warn(event: string, fields?: Fields): void {
+    this.#pino.warn(ordered(fields), event);
+  }
+
+  info(event: string, fields?: Fields): void {
+    this.#pino.info(ordered(fields), event);
+  }
+
+  debug(event: string, fields?: Fields): void {
+    this.#pino.debug(ordered(fields), event);
+  }
+
+  child(fields: Fields): Log {
+    return new PinoLog(this.#pino.child(ordered(fields)));
+  }
+}
+
+/**
+ * Lets one line per event and minute through, and says with the next how many were held back.
+ *
+ * For events that a peer can cause as often as it likes.
+ */
+export class OnceAMinute {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #events = new Map<string, { since: number; heldBack: number }>();
+
+  constructor(log: Log, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  error(event: string, fields?: Fields): void {
+    this.#tell('error', event, fields);
+  }
+
+  warn(event: string, fields?: Fields): void {
+    this.#tell('warn', event, fields);
+  }
+
+  info(event: string, fields?: Fields): void {
+    this.#tell('info', event, fields);
+  }
+
+  #tell(level: 'error' | 'warn' | 'info', event: string, fields: Fields = {}): void {
+    const now = this.#clock.monotonicMs();
+    const key = this.#events.has(event) || this.#events.size < EVENTS_MAX ? event : 'other';
+    const last = this.#events.get(key);
+    if (last !== undefined && now - last.since < MINUTE_MS) {
+      last.heldBack += 1;
+      return;
+    }
+    const heldBack = last?.heldBack ?? 0;
+    this.#events.set(key, { since: now, heldBack: 0 });
+    this.#log[level](event, heldBack === 0 ? fields : { ...fields, held_back: heldBack });
+  }
+}
+
+/** The same fields with call_id at the end. */
+function ordered(fields: Fields = {}): Fields {
+  if (!('call_id' in fields)) return fields;
+  const { call_id, ...rest } = fields;
+  return { ...rest, call_id };
+}
+
+/** pino's JSON as `time level event key=value … call_id=…`. */
+function textLine(json: string): string {
+  const { level, time, event, call_id, ...rest } = JSON.parse(json) as Record<string, unknown>;
+  const words = [String(time), String(level), String(event)];
+  for (const [key, value] of Object.entries(rest)) words.push(`${key}=${shown(value)}`);
+  if (call_id !== undefined) words.push(`call_id=${shown(call_id)}`);
+  return `${words.join(' ')}\n`;
+}
+
+/** A value that holds a blank, a quote or a control character is quoted, so that lines and pairs stay apart. */
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null');
+  return text === '' || /[\s"=\u0000-\u001f\u007f-\u009f]/.test(text) ? JSON.stringify(text) : text;
+}
