@@ -10,8 +10,17 @@ import { fileURLToPath } from 'node:url';
 
 /** Numbers of core/status.h; 0 is success. */
 export const STATUS = {
-  ok: 0, notFound: 1, conflict: 2, noMemory: 3, limit: 4, outOfRange: 5, badMessage: 6, notDue: 7, full: 8,
-  refused: 9, system: 10,
+  ok: 0,
+  notFound: 1,
+  conflict: 2,
+  noMemory: 3,
+  limit: 4,
+  outOfRange: 5,
+  badMessage: 6,
+  notDue: 7,
+  full: 8,
+  refused: 9,
+  system: 10,
 } as const;
 
 /** One listen address, as bound by the process. */
@@ -60,7 +69,12 @@ export type Addon = {
   segmentUsage(segment: SegmentId): SegmentUsage;
 
   /** Binds each address once without, then `workers` times with SO_REUSEPORT; throws ERR_LISTEN_* naming the address. */
-  openSockets(segment: SegmentId, listen: readonly Listen[], workers: number, receiveBufferBytes: number): void;
+  openSockets(
+    segment: SegmentId,
+    listen: readonly Listen[],
+    workers: number,
+    receiveBufferBytes: number,
+  ): void;
   closeSockets(segment: SegmentId): void;
   /** Datagrams the kernel dropped, sockets' buffers full, since start. */
   kernelDrops(segment: SegmentId): number;
@@ -76,7 +90,13 @@ export type Addon = {
   nextDialog(segment: SegmentId, cursor: number): number;
   findCall(segment: SegmentId, callId: string, fromTag: string, nth: number): number;
   profileCount(segment: SegmentId, name: string, value: string | null): number;
-  profileMembers(segment: SegmentId, name: string, value: string | null, skip: number, out: Uint32Array): number;
+  profileMembers(
+    segment: SegmentId,
+    name: string,
+    value: string | null,
+    skip: number,
+    out: Uint32Array,
+  ): number;
   /** Sums over shards, by name: "dialog:active_dialogs", "tm:UAS_transactions", "core:rcv_requests", ... */
   statistics(segment: SegmentId): Record<string, number>;
   statisticsReset(segment: SegmentId, name: string): boolean;
@@ -202,7 +222,14 @@ export type Shard = {
   prefetch(count: number): void;
 
   // -- profiles (core/profiles.h); value is text of M, length -1: any or no value -------------------------------------
-  profileJoin(index: number, generation: number, profile: number, value: number, length: number, limit: number): number;
+  profileJoin(
+    index: number,
+    generation: number,
+    profile: number,
+    value: number,
+    length: number,
+    limit: number,
+  ): number;
   /** The member joined without a dialog by the last profileJoin is in XArgs[0]. */
   profileAttach(member: number, index: number, generation: number): number;
   profileGiveBack(member: number): void;

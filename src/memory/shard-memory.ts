@@ -1,0 +1,151 @@
+/**
+ * One worker's memory: the parser's linear memory with the receive slots in it, the exchange words, and the scratch
+ * region where TypeScript writes header text.  Made once per shard at full size; it never grows.
+ */
+import { constant } from './words.js';
+
+const PAGE_BYTES = 65_536;
+/** Scratch for a stored request that is parsed again: the largest datagram and its words. */
+const REQUEST_ROOM_BYTES = 66 * 1024;
+
+export class ShardMemory {
+  readonly wasm: WebAssembly.Memory;
+  /** M: every byte of the parser's memory. */
+  readonly bytes: Uint8Array;
+  /** The same bytes as words: the parser's output is read here. */
+  readonly words: Uint32Array;
+  /** The same bytes as a Buffer, for cold text. */
+  readonly buffer: Buffer;
+  /** X: registers and arguments of native calls. */
+  readonly exchange: Uint32Array;
+  readonly scratch: Scratch;
+  /** Where a stored message is copied to be parsed again: two places, for a request inside the handling of a reply. */
+  readonly parked: readonly { readonly at: number; readonly room: number; readonly words: number }[];
+
+  constructor() {
+    const pages = Math.ceil(constant('MemoryBytes') / PAGE_BYTES);
+    this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.bytes = new Uint8Array(this.wasm.buffer);
+    this.words = new Uint32Array(this.wasm.buffer);
+    this.buffer = Buffer.from(this.wasm.buffer);
+    this.exchange = new Uint32Array(new SharedArrayBuffer(constant('ExchangeWords') * 4));
+    const scratchAt = constant('ScratchOffset');
+    const scratchEnd = scratchAt + constant('ScratchBytes');
+    const wordsBytes = constant('WordsBytes');
+    const parkedBytes = REQUEST_ROOM_BYTES + wordsBytes;
+    const parked = [];
+    let end = scratchEnd;
+    for (let n = 0; n < 2; n++) {
+      end = (end - parkedBytes) & ~63;
+      parked.push({ at: end, room: REQUEST_ROOM_BYTES - 64, words: end + REQUEST_ROOM_BYTES });
+    }
+    this.parked = parked;
+    this.scratch = new Scratch(this.bytes, this.buffer, scratchAt, end - 64);
+  }
+
+  /** Text of M as a string: latin1, for logs and script values. */
+  text(at: number, length: number): string {
+    return this.buffer.latin1Slice(at, at + length);
+  }
+}
+
+/** Writes header text into the scratch region; what was written stays until the batch has been sent. */
+export class Scratch {
+  at: number;
+
+  readonly start: number;
+  readonly end: number;
+  private readonly bytes: Uint8Array;
+  private readonly buffer: Buffer;
+
+  constructor(bytes: Uint8Array, buffer: Buffer, start: number, end: number) {
+    this.bytes = bytes;
+    this.buffer = buffer;
+    this.start = start;
+    this.end = end;
+    this.at = start;
+  }
+
+  /** Everything written before has been sent: begin again. */
+  reset(): void {
+    this.at = this.start;
+  }
+
+  /** True if `bytes` more can be written; callers check once per message with a generous bound. */
+  hasRoom(bytes: number): boolean {
+    return this.end - this.at >= bytes;
+  }
+
+  byte(value: number): void {
+    this.bytes[this.at++] = value;
+  }
+
+  /** Writes a short string of latin1 characters. */
+  text(value: string): void {
+    const length = value.length;
+    if (length > LOOP_CHARACTERS_MAX) {
+      this.at += this.buffer.latin1Write(value, this.at, length);
+      return;
+    }
+    const bytes = this.bytes;
+    let at = this.at;
+    for (let i = 0; i < length; i++) bytes[at++] = value.charCodeAt(i);
+    this.at = at;
+  }
+
+  /** Copies bytes from elsewhere in the same memory. */
+  copy(from: number, length: number): void {
+    const bytes = this.bytes;
+    if (length > LOOP_BYTES_MAX) {
+      bytes.copyWithin(this.at, from, from + length);
+      this.at += length;
+      return;
+    }
+    let at = this.at;
+    for (let i = from, end = from + length; i < end; i++) bytes[at++] = bytes[i]!;
+    this.at = at;
+  }
+
+  /** An unsigned number in decimal. */
+  decimal(value: number): void {
+    const bytes = this.bytes;
+    if (value < 10) {
+      bytes[this.at++] = 48 + value;
+      return;
+    }
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    let at = this.at + digits;
+    this.at = at;
+    for (let rest = value; digits > 0; digits--) {
+      const next = Math.floor(rest / 10);
+      bytes[--at] = 48 + rest - next * 10;
+      rest = next;
+    }
+  }
+
+  /** An unsigned 32-bit number in lower-case hexadecimal without leading zeros. */
+  hex(value: number): void {
+    let shift = 28;
+    while (shift > 0 && value >>> shift === 0) shift -= 4;
+    for (; shift >= 0; shift -= 4) this.bytes[this.at++] = HEX[(value >>> shift) & 15]!;
+  }
+
+  /** The same with the least significant digit first, as the did= cookie wants it (spec of the cookie: dialog/cookie). */
+  hexReversed(value: number): void {
+    let rest = value >>> 0;
+    do {
+      this.bytes[this.at++] = HEX[rest & 15]!;
+      rest >>>= 4;
+    } while (rest !== 0);
+  }
+
+  /** Exactly eight hexadecimal digits. */
+  hex8(value: number): void {
+    for (let shift = 28; shift >= 0; shift -= 4) this.bytes[this.at++] = HEX[(value >>> shift) & 15]!;
+  }
+}
+
+const LOOP_CHARACTERS_MAX = 24;
+const LOOP_BYTES_MAX = 48;
+const HEX = new Uint8Array([48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102]);

@@ -1,0 +1,126 @@
+/**
+ * Word numbers of the exchange area and constants of the memory map, as C++ exports them.
+ *
+ * Absolute within X (the exchange words of a shard), so that code reads `X[T_STATE]`.
+ */
+import { addon } from './addon.js';
+
+const layout = addon.layout();
+
+/** A constant of the layout; a missing one is our own mistake and found when the module loads. */
+export function constant(name: string): number {
+  const value = layout[name];
+  if (value === undefined) throw new Error(`the addon exports no constant ${name}`);
+  return value;
+}
+
+const transaction = constant('XTransaction');
+const head = (name: string): number => transaction + constant(name);
+
+// Head of the transaction in hand (core/transactions.h HeadWord).
+export const T_INDEX = head('TIndex');
+export const T_GENERATION = head('TGeneration');
+export const T_BRANCH_COUNT = head('TBranchCount');
+export const T_REQUEST_BYTES = head('TRequestBytes');
+export const T_REPLY_BYTES = head('TReplyBytes');
+export const T_KIND = head('TKind');
+export const T_STATE = head('TState');
+export const T_METHOD = head('TMethod');
+export const T_FLAGS = head('TFlags');
+export const T_CODE = head('TCode');
+export const T_FLOW = head('TFlow');
+export const T_PORT = head('TPort');
+export const T_ADDRESS0 = head('TAddress0');
+export const T_DIALOG_INDEX = head('TDialogIndex');
+export const T_DIALOG_GENERATION = head('TDialogGeneration');
+export const T_DIRECTION = head('TDirection');
+export const T_RETRANSMIT_DUE = head('TRetransmitDue');
+export const T_RETRANSMIT_INTERVAL = head('TRetransmitInterval');
+export const T_END_DUE = head('TEndDue');
+export const T_ROUTE_DUE = head('TRouteDue');
+export const T_ON_REPLY = head('TOnReply');
+export const T_ON_FAILURE = head('TOnFailure');
+export const T_ON_BRANCH = head('TOnBranch');
+export const T_CSEQ = head('TCSeq');
+export const T_LOOP_HASH = head('TLoopHash');
+export const T_CREATED = head('TCreated');
+export const T_USER0 = head('TUser0');
+export const T_USER1 = head('TUser1');
+export const T_USER2 = head('TUser2');
+export const T_USER3 = head('TUser3');
+export const T_USER4 = head('TUser4');
+
+/** First word of branch 0, and the distance to the next branch. */
+export const T_BRANCHES = transaction + constant('HeadWords');
+export const BRANCH_WORDS = constant('BranchWords');
+export const BRANCHES_MAX = constant('BranchesMax');
+
+// Words of a branch, relative to its first word (core/transactions.h BranchWord).
+export const B_REPLY_BYTES = constant('BReplyBytes');
+export const B_STATE = constant('BState');
+export const B_CODE = constant('BCode');
+export const B_FLOW = constant('BFlow');
+export const B_PORT = constant('BPort');
+export const B_ADDRESS0 = constant('BAddress0');
+export const B_RETRANSMIT_DUE = constant('BRetransmitDue');
+export const B_RETRANSMIT_INTERVAL = constant('BRetransmitInterval');
+export const B_FINAL_DUE = constant('BFinalDue');
+export const B_END_DUE = constant('BEndDue');
+export const B_FLAGS = constant('BFlags');
+export const B_HASH = constant('BHash');
+export const B_CSEQ_RECEIVED = constant('BCSeqReceived');
+export const B_CSEQ_SENT = constant('BCSeqSent');
+export const B_TO_TAG = constant('BToTag');
+export const B_USER0 = constant('BUser0');
+export const B_USER1 = constant('BUser1');
+
+// The dialog in hand (core/table.h DialogWord).
+const dialog = (name: string): number => constant('XDialog') + constant(name);
+export const D_INDEX = dialog('DIndex');
+export const D_GENERATION = dialog('DGeneration');
+export const D_VERSION = dialog('DVersion');
+export const D_ENTRY = dialog('DEntry');
+export const D_ID = dialog('DId');
+export const D_COOKIE_ID = dialog('DCookieId');
+export const D_STATE = dialog('DState');
+export const D_DIRECTION = dialog('DDirection');
+export const D_HOLDS = dialog('DHolds');
+export const D_FLAGS = dialog('DFlags');
+export const D_SCRIPT_FLAGS = dialog('DScriptFlags');
+export const D_PROPERTIES = dialog('DProperties');
+export const D_LIFETIME = dialog('DLifetime');
+export const D_DUE = dialog('DDue');
+export const D_INIT_TS = dialog('DInitTs');
+export const D_START_TS = dialog('DStartTs');
+export const D_END_TS = dialog('DEndTs');
+export const D_CALLER_CSEQ = dialog('DCallerCSeq');
+export const D_CALLEE_CSEQ = dialog('DCalleeCSeq');
+export const D_CALLER_SOCKET = dialog('DCallerSocket');
+export const D_CALLEE_SOCKET = dialog('DCalleeSocket');
+export const D_RECORD_ROUTES = dialog('DRecordRoutes');
+export const D_CALLEE_TAG_HASH = dialog('DCalleeTagHash');
+
+// A received datagram: X[X_BATCH + k * BATCH_WORDS + N_*].
+export const X_BATCH = constant('XBatch');
+export const BATCH_WORDS = constant('BatchWords');
+export const N_SLOT = 0;
+export const N_MESSAGE = 1;
+export const N_LENGTH = 2;
+export const N_WORDS = 3;
+export const N_FLOW = 4;
+export const N_PORT = 5;
+export const N_ADDRESS0 = 6;
+export const N_STEERED = 10;
+export const N_OWNER_GUESS = 11;
+
+// One outgoing message: flow, port, address[4], tag, count, then (offset, length) pairs.
+export const X_SEND = constant('XSend');
+export const S_FLOW = X_SEND;
+export const S_PORT = X_SEND + 1;
+export const S_ADDRESS0 = X_SEND + 2;
+export const S_TAG = X_SEND + 6;
+export const S_COUNT = X_SEND + 7;
+export const S_PIECES = X_SEND + 8;
+
+export const X_ARGS = constant('XArgs');
+export const X_LIST = constant('XList');
