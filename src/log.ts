@@ -4,7 +4,6 @@
  * pino writes it; this file gives it our shape.  A line costs microseconds, so the packet path counts and
  * only speaks through a OnceAMinute.
  */
-import { writeSync } from 'node:fs';
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import type { Clock } from './clock.js';
 
@@ -38,13 +37,10 @@ const MINUTE_MS = 60_000;
 
 /** A log of the given level and format. */
 export function makeLog(options: LogOptions): Log {
-  const write = options.write ?? ((line: string) => void writeSync(2, line));
-  const stream: DestinationStream =
-    options.format === 'text'
-      ? { write: (line) => write(textLine(line)) }
-      : options.write === undefined
-        ? destination({ fd: 2, sync: true })
-        : { write };
+  const out = options.write ?? writerOf(destination({ fd: 2, sync: true }));
+  const stream: DestinationStream = {
+    write: options.format === 'text' ? (line) => out(textLine(line)) : out,
+  };
   const settings = {
     level: options.level,
     base: null,
@@ -131,6 +127,11 @@ export class OnceAMinute {
     this.#events.set(key, { since: now, heldBack: 0 });
     this.#log[level](event, heldBack === 0 ? fields : { ...fields, held_back: heldBack });
   }
+}
+
+/** pino's own writer, for it waits when a pipe is full where a plain write would throw. */
+function writerOf(stream: DestinationStream): (line: string) => void {
+  return (line) => stream.write(line);
 }
 
 /** The same fields with call_id at the end. */
