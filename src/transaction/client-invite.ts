@@ -1,0 +1,58 @@
+/**
+ * The INVITE client transaction of one branch.  [RFC 3261 17.1.1, RFC 6026 7.2]
+ *
+ * `b` is the first word of the branch in X.
+ */
+import { B_CODE, B_END_DUE, B_FINAL_DUE, B_RETRANSMIT_DUE, B_RETRANSMIT_INTERVAL, B_STATE } from '../memory/words.js';
+import { BRANCH_CALLING, BRANCH_COMPLETED, BRANCH_PROCEEDING } from './states.js';
+import type { Timers } from './timers.js';
+
+/** What an answer means to whoever stands above. */
+export const ANSWER_IGNORED = 0;
+export const ANSWER_PASSED = 1;
+/** A negative final answer, for the first time: acknowledge it, and pass it on. */
+export const ANSWER_PASSED_WITH_ACK = 2;
+/** A copy of it: acknowledge only. */
+export const ANSWER_ONLY_ACK = 3;
+
+export function clientInviteStart(x: Uint32Array, b: number, now: number, timers: Timers): void {
+  x[b + B_STATE] = BRANCH_CALLING;
+  x[b + B_RETRANSMIT_INTERVAL] = timers.t1Ticks;
+  x[b + B_RETRANSMIT_DUE] = now + timers.t1Ticks;
+  x[b + B_FINAL_DUE] = now + timers.noAnswerTicks;
+}
+
+/** Timer A fired: the INVITE is repeated; sets the next time. */
+export function clientInviteDue(x: Uint32Array, b: number, now: number): void {
+  const interval = x[b + B_RETRANSMIT_INTERVAL]! * 2;
+  x[b + B_RETRANSMIT_INTERVAL] = interval;
+  x[b + B_RETRANSMIT_DUE] = now + interval;
+}
+
+export function clientInviteAnswer(x: Uint32Array, b: number, code: number, now: number, timers: Timers): number {
+  const state = x[b + B_STATE]!;
+  if (state === BRANCH_CALLING || state === BRANCH_PROCEEDING) {
+    if (code < 200) {
+      if (state === BRANCH_CALLING) x[b + B_RETRANSMIT_DUE] = 0;
+      if (state === BRANCH_CALLING || code > 100) x[b + B_FINAL_DUE] = now + timers.ringingTicks;
+      x[b + B_STATE] = BRANCH_PROCEEDING;
+      x[b + B_CODE] = code;
+      return ANSWER_PASSED;
+    }
+    clientFinished(x, b, code);
+    return code < 300 ? ANSWER_PASSED : ANSWER_PASSED_WITH_ACK;
+  }
+  if (code < 200) return ANSWER_IGNORED;
+  const had2xx = x[b + B_CODE]! < 300;
+  if (code < 300) return had2xx ? ANSWER_PASSED : ANSWER_IGNORED;
+  return had2xx ? ANSWER_IGNORED : ANSWER_ONLY_ACK;
+}
+
+/** No timer of this branch runs any more, and this is its result. */
+export function clientFinished(x: Uint32Array, b: number, code: number): void {
+  x[b + B_STATE] = BRANCH_COMPLETED;
+  x[b + B_CODE] = code;
+  x[b + B_RETRANSMIT_DUE] = 0;
+  x[b + B_FINAL_DUE] = 0;
+  x[b + B_END_DUE] = 0;
+}

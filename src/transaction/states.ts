@@ -1,0 +1,43 @@
+/**
+ * What the words of a transaction's registers mean: kinds, states and flags.
+ */
+
+/** T_KIND */
+export const KIND_INVITE_SERVER = 1;
+export const KIND_NON_INVITE_SERVER = 2;
+
+/** T_STATE of a server transaction. */
+export const SERVER_PROCEEDING = 1;
+/** A final answer other than 2xx to INVITE was sent (repeated until ACK); or any final answer to another request. */
+export const SERVER_COMPLETED = 2;
+/** ACK for a negative answer came. */
+export const SERVER_CONFIRMED = 3;
+/** A 2xx to INVITE was sent: copies of the INVITE are absorbed, further 2xx pass.  [RFC 6026] */
+export const SERVER_ACCEPTED = 4;
+
+/** T_FLAGS */
+export const T_CANCELLED = 1;
+/** A route or a name look-up is waited for. */
+export const T_SUSPENDED = 2;
+/** A 6xx came: nothing more is tried. */
+export const T_HAD_6XX = 4;
+/** 101-199 were sent upstream: a branch rings. */
+export const T_RANG = 8;
+/** The failure route runs or ran on the present set of branches. */
+export const T_FAILURE_RUN = 16;
+
+/** B_STATE of a client transaction. */
+export const BRANCH_CALLING = 1;
+export const BRANCH_PROCEEDING = 2;
+export const BRANCH_COMPLETED = 3;
+/** Completed, and its answer was handed to a failure route: it no longer counts for the best answer. */
+export const BRANCH_SPENT = 4;
+
+/** B_FLAGS; the lowest two bits count the Record-Route values that we put on this branch (0..2). */
+export const B_RECORD_ROUTES = 3;
+/** To be cancelled as soon as a provisional answer allows it.  [RFC 3261 9.1] */
+export const B_CANCEL_WANTED = 4;
+export const B_CANCEL_SENT = 8;
+export const B_CANCEL_ANSWERED = 16;
+/** Timer C fired: whatever the CANCEL brings counts as 408. */
+export const B_TIMED_OUT = 32;
