@@ -642,13 +642,10 @@ INLINE uint32_t read_address(const uint8_t *m, uint32_t at, uint32_t end, uint32
       *fault_at = skip_display_name(m, at, mark);
       if (*fault_at != mark) return SIP_NONE;
     }
-    const uint32_t close = find_right_angle(m, mark, end);
-    *fault_at = mark;
-    if (close == end) return SIP_NONE;
-    const uint32_t from = skip_space(m, mark + 1, close);
-    const uint32_t to = trim_space(m, from, close);
-    if (from == to) return SIP_NONE;
-    put_span(uri, from, to);
+    const uint32_t close = find_not_uri(m, mark + 1, end);
+    *fault_at = close;
+    if (close == end || m[close] != '>' || close == mark + 1) return SIP_NONE;
+    put_span(uri, mark + 1, close);
     return skip_space(m, close + 1, end);
   }
   const uint32_t stop = trim_space(m, at, mark);
