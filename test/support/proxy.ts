@@ -74,7 +74,7 @@ export function commandLine(options: ProxyOptions, segment: string): string[] {
   ];
 }
 
-export class Proxy {
+export class ProxyProcess {
   readonly options: ProxyOptions;
   readonly segment: string;
   readonly pid: number;
@@ -105,8 +105,8 @@ export class Proxy {
   }
 
   /** Starts and waits until calls are served. */
-  static async start(options: ProxyOptions): Promise<Proxy> {
-    const proxy = new Proxy(options);
+  static async start(options: ProxyOptions): Promise<ProxyProcess> {
+    const proxy = new ProxyProcess(options);
     const deadline = Date.now() + READY_WAIT_MS;
     for (;;) {
       if (proxy.ended) throw new Error(`the proxy ended with ${proxy.ended.code}: ${proxy.output}`);
@@ -121,7 +121,7 @@ export class Proxy {
 
   /** Starts one that is expected to give up, and waits for its end. */
   static async refused(options: ProxyOptions): Promise<Exit> {
-    const proxy = new Proxy(options);
+    const proxy = new ProxyProcess(options);
     const timer = setTimeout(() => proxy.child.kill('SIGKILL'), READY_WAIT_MS);
     const exit = await proxy.exited;
     clearTimeout(timer);

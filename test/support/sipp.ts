@@ -16,7 +16,7 @@ export function hasSipp(): boolean {
 }
 
 /** Set by CI: without sipp the tests that need it fail instead of being skipped. */
-export const SIPP_REQUIRED = process.env['HOLDFAST_REQUIRE_SIPP'] === '1';
+export const SIPP_REQUIRED = process.env.HOLDFAST_REQUIRE_SIPP === '1';
 
 /** The path of one of our scenarios. */
 export function scenario(name: string): string {
