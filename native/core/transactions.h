@@ -85,17 +85,8 @@ struct Edit {
 };
 inline constexpr std::uint32_t kEditsMax = 32;
 
-/// What our Via branch says: z9hG4bK h OO . index . generation . branch . HHHHHHHH, all lower-case hexadecimal, owner in
-/// exactly two digits and the hash in exactly eight (the 32 bits of kTLoopHash or kBHash: which, is the layer's business).
-struct BranchName {
-  std::uint32_t owner, index, generation, branch, hash;
-};
-inline constexpr std::size_t kBranchNameBytesMax = 7 + 1 + 2 + 4 * (1 + 8);
-
-/// Writes the name; returns its length, at most kBranchNameBytesMax.
-std::size_t write_branch_name(const BranchName& name, std::uint8_t* out) noexcept;
-/// Reads a whole Via branch value; false if it is not one of ours.
-[[nodiscard]] bool read_branch_name(std::span<const std::uint8_t> text, BranchName* out) noexcept;
+/// True if the edits are sorted, do not overlap, lie within `message_bytes` and insert exactly `text_bytes`.
+[[nodiscard]] bool edits_fit(std::span<const Edit> edits, std::size_t text_bytes, std::size_t message_bytes) noexcept;
 
 /// Blocks that messages under way still point into: given back to the arena by the owner once they are sent.
 class Graveyard {
@@ -118,26 +109,39 @@ class Graveyard {
   Block blocks_[kBlocksMax];
 };
 
-/// A view over the region of all transactions, held by one thread; `undo` is that thread's slot.
+struct TransactionRecord;
+struct TransactionLink;
+struct Bucket;
+struct PoolLine;
+
+/// The regions of the segment that transactions live in (layout.h).
+struct TransactionsMemory {
+  TransactionRecord* records = nullptr;   // transactions_max + 1, as all of these; number 0 is not used
+  TransactionLink* links = nullptr;
+  WheelNode* nodes = nullptr;
+  Bucket* buckets = nullptr;
+  WheelHead* wheels = nullptr;            // one per owner
+  PoolLine* pool = nullptr;
+  std::uint32_t transactions_max = 0, bucket_count = 0, owners = 0;
+};
+
+/// A view over all transactions, held by one thread; `undo` is that thread's slot.
 class Transactions {
  public:
   using Registers = std::span<std::uint32_t, kRegisterWords>;
   using OnBlock = void (*)(void* context, Block block);
   using OnDialog = void (*)(void* context, std::uint32_t dialog_index, std::uint32_t dialog_generation);
 
-  /// Room in the segment for `capacity` records and the wheels and index of `owners` owners; aligned to 64.
-  [[nodiscard]] static std::size_t region_bytes(std::uint32_t capacity, std::uint32_t owners) noexcept;
-
   Transactions() noexcept = default;
-  /// `secret`: 16 random bytes of the segment.  `graveyard` (may be null) receives the blocks that records let go.
-  Transactions(void* region, std::uint32_t capacity, std::uint32_t owners, Arena* arena, const std::uint8_t* secret,
-               Undo* undo, Graveyard* graveyard = nullptr) noexcept;
+  /// `graveyard` (may be null) receives the blocks that records let go.
+  Transactions(const TransactionsMemory& memory, Arena* arena, Undo* undo, Graveyard* graveyard = nullptr) noexcept
+      : memory_(memory), arena_(arena), undo_(undo), graveyard_(graveyard) {}
 
-  /// A fresh region (all zero bytes): writes the head, wheels and free list.
+  /// Fresh regions (all zero bytes): sets up pool and wheels.
   void format() noexcept;
   /// At attach, alone, after the undo slots: names every block in use through `on_block` and every dialog that a live
   /// record names through `on_dialog` (each counts as one of that dialog's holds), frees records whose owner is no longer
-  /// there, makes index, wheels (at `now_tick`) and free list anew.  Returns the number of live records.
+  /// there, makes index, wheels (at `now_tick`) and pool anew.  Returns the number of live records.
   std::uint32_t rebuild(std::uint32_t now_tick, OnBlock on_block, OnDialog on_dialog, void* context) noexcept;
   /// A dead worker's successor arms every record of the owner again (one may have been taken out and not stored).
   void rearm(std::uint32_t owner) noexcept;
@@ -170,7 +174,7 @@ class Transactions {
   [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_tick, std::span<std::uint32_t> out) noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;
-  [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return memory_.transactions_max; }
   /// Bytes of records, nodes and index links in use (their blocks are counted by the arena).
   [[nodiscard]] std::uint64_t used_bytes() const noexcept;
   /// Ticks until a timer of `owner` may be due, at most `ahead`.
@@ -185,13 +189,11 @@ class Transactions {
                                   std::span<const std::uint8_t>* text) const noexcept;
 
  private:
-  struct Head;
-  struct Links;
   [[nodiscard]] bool is_live(std::uint32_t index) const noexcept;
   [[nodiscard]] std::uint32_t* record(std::uint32_t index) const noexcept;
   [[nodiscard]] const std::uint32_t* branch_words(std::uint32_t index, std::uint32_t branch) const noexcept;
   [[nodiscard]] std::uint32_t* extras(const std::uint32_t* record, std::uint32_t half) const noexcept;
-  [[nodiscard]] std::uint32_t& bucket(std::uint32_t owner, std::uint64_t key) const noexcept;
+  [[nodiscard]] Bucket& bucket(std::uint64_t key) const noexcept;
   [[nodiscard]] Wheel wheel(std::uint32_t owner) const noexcept;
   [[nodiscard]] Status keep(std::span<const std::uint8_t> bytes, Need need, Block* out) noexcept;
   void release(Block block) noexcept;
@@ -202,16 +204,10 @@ class Transactions {
   void remove_key(std::uint32_t index) noexcept;
   [[nodiscard]] bool matches(Registers registers) const noexcept;
 
-  Head* head_ = nullptr;
-  std::uint32_t* records_ = nullptr;      // kHeadWords + kBranchWords words each, from index 0 (not used)
-  WheelNode* nodes_ = nullptr;
-  std::uint32_t* next_ = nullptr;         // in the bucket's chain, or in the free list
-  std::uint32_t* buckets_ = nullptr;      // owners_ * buckets_each_
-  WheelHead* wheels_ = nullptr;
+  TransactionsMemory memory_;
   Arena* arena_ = nullptr;
   Undo* undo_ = nullptr;
   Graveyard* graveyard_ = nullptr;
-  std::uint32_t capacity_ = 0, owners_ = 0, buckets_each_ = 0;
 };
 
 }  // namespace holdfast
