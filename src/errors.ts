@@ -41,3 +41,15 @@ export class EngineError extends Error {
 export function isEngineError(error: unknown): error is EngineError {
   return error instanceof EngineError;
 }
+
+/** What became of an attempt to bind `what`, in our words. */
+export function bindFailure(what: string, error: unknown): EngineError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const options = { cause: error };
+  if (code === 'EADDRINUSE') return new EngineError('ERR_ADDRESS_IN_USE', what, options);
+  if (code === 'EACCES' || code === 'EPERM') return new EngineError('ERR_PERMISSION', what, options);
+  if (code === 'EADDRNOTAVAIL') {
+    return new EngineError('ERR_ADDRESS', `${what}: this machine does not have it`, options);
+  }
+  return new EngineError('ERR_ADDRESS', `${what}: ${message}`, options);
+}

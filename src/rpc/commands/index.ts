@@ -1,0 +1,30 @@
+/**
+ * All commands.  A new one is a row in a file of this folder and a name here; every door follows.
+ */
+import { type Command, command } from '../command.js';
+import { uptime, version } from './core.js';
+import { listDialog, listDialogs, statsActive } from './list.js';
+import { profileGetSize, profileList } from './profile.js';
+import { getStatistics, shmmem } from './statistics.js';
+
+const listMethods = command({
+  name: 'system.listMethods',
+  section: 'core',
+  doc: 'The names of all commands.',
+  params: {},
+  run: () => COMMANDS.map(({ name }) => name).sort(),
+});
+
+/** Every command there is. */
+export const COMMANDS: readonly Command[] = [
+  listDialogs,
+  listDialog,
+  statsActive,
+  profileGetSize,
+  profileList,
+  getStatistics,
+  version,
+  uptime,
+  shmmem,
+  listMethods,
+];

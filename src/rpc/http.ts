@@ -1,0 +1,91 @@
+/**
+ * The HTTP door: JSON-RPC at /RPC, and whether the process is well at /healthz, /livez and /readyz.
+ *
+ * Runs on the main thread, never on a shard's.
+ */
+import { isIP } from 'node:net';
+import { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Endpoint } from '../config/load.js';
+import { bindFailure } from '../errors.js';
+import type { JsonRpc } from './json-rpc.js';
+import type { Health } from './ports.js';
+
+const REQUEST_BYTES_MAX = 1_048_576;
+const CONNECTIONS_MAX = 256;
+const REQUEST_MS_MAX = 30_000;
+
+/** A door that is open. */
+export interface HttpDoor {
+  /** Closes it, and every connection through it. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the door.
+ *
+ * @throws EngineError when the address cannot be had
+ */
+export async function openHttp(endpoint: Endpoint, rpc: JsonRpc, health: () => Health): Promise<HttpDoor> {
+  const server = fastify({
+    bodyLimit: REQUEST_BYTES_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    forceCloseConnections: true,
+    logger: false,
+  });
+  server.server.maxConnections = CONNECTIONS_MAX;
+  if (isLoopback(endpoint.address)) server.addHook('onRequest', refuseForeignNames);
+  addRpc(server, rpc);
+  addHealth(server, health);
+  try {
+    await server.listen({ host: endpoint.address, port: endpoint.port });
+  } catch (error) {
+    await server.close();
+    throw bindFailure(`management address ${endpoint.address} port ${endpoint.port}`, error);
+  }
+  return { close: () => server.close() };
+}
+
+function addRpc(server: FastifyInstance, rpc: JsonRpc): void {
+  // No type but JSON, so that a page in a browser cannot call without asking first (CORS).
+  server.removeAllContentTypeParsers();
+  const asText = { parseAs: 'string' } as const;
+  server.addContentTypeParser(/^application\/json(-rpc)?(;|$)/, asText, (_, body, done) => done(null, body));
+  server.post('/RPC', async (request, reply) => {
+    const chunks = rpc.answer(typeof request.body === 'string' ? request.body : '');
+    const first = await chunks.next();
+    if (first.done === true) return reply.code(204).send();
+    reply.header('content-type', 'application/json');
+    return reply.send(Readable.from(startingWith(first.value, chunks), { highWaterMark: 1 }));
+  });
+}
+
+/** 200 while all is well, else 503; /livez only says that the main thread answers. */
+function addHealth(server: FastifyInstance, health: () => Health): void {
+  const isReady = ({ state, workersRunning, workersWanted }: Health): boolean =>
+    state === 'ready' && workersRunning === workersWanted;
+  const tell = (reply: FastifyReply, good: boolean): FastifyReply => {
+    const { state, workersWanted, workersRunning } = health();
+    const body = { status: state, workers: workersRunning, workers_wanted: workersWanted };
+    return reply.code(good ? 200 : 503).send(body);
+  };
+  server.get('/livez', (_, reply) => tell(reply, true));
+  server.get('/readyz', (_, reply) => tell(reply, isReady(health())));
+  server.get('/healthz', (_, reply) => tell(reply, isReady(health())));
+}
+
+/** Who listens on loopback is called by address or as localhost; any other name is a page that was rebound. */
+async function refuseForeignNames(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const name = request.hostname.replace(/^\[|\]$/g, '');
+  if (name === '' || name === 'localhost' || isIP(name) !== 0) return;
+  await reply.code(403).send({ error: `this interface is not called ${name}` });
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
+}
+
+async function* startingWith(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+  yield first;
+  yield* rest;
+}
