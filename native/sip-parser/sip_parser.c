@@ -846,7 +846,7 @@ INLINE bool read_value(const uint8_t *m, uint32_t id, uint32_t at, uint32_t end,
   return true;
 }
 
-/* Writes the row of a header field.  `end` may lie before `at`: there is no value then. */
+/* Writes the row of a header field with the value [at, end). */
 INLINE void put_header(uint32_t *words, uint32_t id, uint32_t name_length, uint32_t line, uint32_t at, uint32_t end) {
   uint32_t *header = header_at(words, words[SIP_W_HEADER_COUNT]);
   header[SIP_H_ID_NAME_LEN] = id << 16 | name_length;
@@ -871,14 +871,13 @@ INLINE bool read_header(const uint8_t *m, uint32_t line, uint32_t line_end, uint
     return true;
   }
   uint32_t at = skip_space(m, colon + 1, line_end);
-  const uint32_t end = trim_space(m, at, line_end);
-  if (at == end) at = colon + 1;
-  const uint32_t value_end = end > at ? end : at;
-  put_header(words, id, name_end - line, line, at, value_end);
+  uint32_t end = trim_space(m, at, line_end);
+  if (at == end) at = end = colon + 1;
+  put_header(words, id, name_end - line, line, at, end);
   bool go_on = true;
   if (!mark_present(words, id) || !(UNIQUE_HEADERS >> id & 1)) {
-    go_on = read_value(m, id, at, value_end, words, line, line_end + 1);
-  } else if (!is_first_value(m, id, at, value_end, words)) {
+    go_on = read_value(m, id, at, end, words, line, line_end + 1);
+  } else if (!is_first_value(m, id, at, end, words)) {
     fault(words, SIP_REPEATED_HEADER, line);
   }
   words[SIP_W_HEADER_COUNT]++;
