@@ -12,11 +12,24 @@ namespace holdfast {
 inline constexpr std::size_t kUndoRangesMax = 4;
 inline constexpr std::size_t kUndoBytesMax = 1024;
 
+struct UndoSlot;
+
 class Undo {
  public:
+  Undo() noexcept = default;
+  /// `base`: where the segment is mapped here.
+  Undo(UndoSlot* slot, std::uint8_t* base) noexcept : slot_(slot), base_(base) {}
+
   void save(void* range, std::size_t bytes) noexcept;   // asserts the two bounds above
   void mark() noexcept;
   void clear() noexcept;
+
+  /// attach(): puts the ranges of a marked slot back; true if there were any.
+  bool restore(std::uint64_t segment_bytes) noexcept;
+
+ private:
+  UndoSlot* slot_ = nullptr;
+  std::uint8_t* base_ = nullptr;
 };
 
 }  // namespace holdfast
