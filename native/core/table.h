@@ -88,6 +88,8 @@ class Table {
 
   /// Makes a dialog in state 1 with the entry's next h_id and puts it into both indexes.  Owner of the entry only.
   /// kNoMemory (the last tenth of each pool is not for new calls), kOutOfRange (a text over its bound).
+  /// The record has one hold, the table's: its owner drops it once what a change to state 5 set in motion is done, and
+  /// takes it again for a dialog that a late 2xx revives (5 -> 3, which the change allows while a hold keeps the record).
   [[nodiscard]] Status create(const NewDialog& dialog, Words out) noexcept;
 
   /// Finds by address; the record may be in any state.  kNotFound.
