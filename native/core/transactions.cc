@@ -1,0 +1,503 @@
+#include "transactions.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstring>
+
+#include "hash.h"
+#include "layout.h"
+#include "pool.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr std::uint32_t kRecordWords = kHeadWords + kBranchWords;
+static_assert(kRecordWords * 4 == 256);
+static_assert(kTHeadEnd <= kHeadWords - 1 && kBEnd <= kBranchWords);
+
+/// In the record, the head's last word names the block of further branches; registers show 0 there.
+constexpr std::uint32_t kTExtrasBlock = kHeadWords - 1;
+/// In the record, the word of the branch count also says which half of that block is valid and how many branches a half
+/// can hold: a change goes into the other half and becomes true with the record.
+constexpr std::uint32_t kCountMask = 0xff, kHalfBit = 0x100, kRoomShift = 16;
+
+constexpr std::uint32_t kGenerationMask = 0x3fffffff;   // stays a small integer in JavaScript
+constexpr std::uint32_t kExtrasFirst = 3;               // room made for the first further branches
+
+constexpr std::uint32_t kHeadReadOnly[] = {kTIndex,      kTGeneration,  kTOwner,     kTBranchCount, kTRequestBlock,
+                                           kTRequestBytes, kTReplyBlock, kTReplyBytes, kTKeyLo,       kTKeyHi};
+constexpr std::uint32_t kBranchReadOnly[] = {kBEditsBlock, kBEditsBytes, kBReplyBlock, kBReplyBytes};
+
+void keep_order() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
+/// `tick` comes before `other`; both are near each other.
+bool is_earlier(std::uint32_t tick, std::uint32_t other) noexcept {
+  return static_cast<std::int32_t>(tick - other) < 0;
+}
+
+std::uint32_t earliest_due(const std::uint32_t* words, std::uint32_t branches) noexcept {
+  std::uint32_t due = 0;
+  const auto look = [&due](std::uint32_t candidate) {
+    if (candidate != 0 && (due == 0 || is_earlier(candidate, due))) due = candidate;
+  };
+  look(words[kTRetransmitDue]);
+  look(words[kTEndDue]);
+  look(words[kTRouteDue]);
+  for (std::uint32_t n = 0; n < branches; ++n) {
+    const std::uint32_t* branch = words + kHeadWords + n * kBranchWords;
+    look(branch[kBRetransmitDue]);
+    look(branch[kBFinalDue]);
+    look(branch[kBEndDue]);
+  }
+  return due;
+}
+
+std::uint64_t key_of(const std::uint32_t* words) noexcept {
+  return static_cast<std::uint64_t>(words[kTKeyHi]) << 32 | words[kTKeyLo];
+}
+
+}  // namespace
+
+bool edits_fit(std::span<const Edit> edits, std::size_t text_bytes, std::size_t message_bytes) noexcept {
+  std::uint64_t end = 0, inserted = 0;
+  for (const Edit& edit : edits) {
+    if (edit.offset < end) return false;
+    end = std::uint64_t{edit.offset} + edit.drop;
+    if (end > message_bytes) return false;
+    inserted += edit.insert;
+  }
+  return inserted == text_bytes;
+}
+
+static Pool pool_of(const TransactionsMemory& memory) noexcept {
+  static_assert(sizeof(TransactionLink) == 2 * sizeof(std::uint32_t));
+  return {memory.pool, &memory.links[0].next, 2};
+}
+
+// -- made new, made again ----------------------------------------------------------------------------------------------
+
+void Transactions::format() noexcept {
+  for (std::uint32_t owner = 0; owner < memory_.owners; ++owner) wheel(owner).reset(0);
+  pool_of(memory_).reset(memory_.transactions_max);
+}
+
+std::uint32_t Transactions::rebuild(std::uint32_t now_tick, OnBlock on_block, OnDialog on_dialog,
+                                    void* context) noexcept {
+  for (std::uint32_t owner = 0; owner < memory_.owners; ++owner) wheel(owner).reset(now_tick);
+  Pool pool = pool_of(memory_);
+  const std::uint32_t carved = std::min(pool.carved(), memory_.transactions_max);
+  pool.rebuild(memory_.transactions_max, carved);
+  std::memset(static_cast<void*>(memory_.nodes), 0, (std::size_t{carved} + 1) * sizeof(WheelNode));
+  std::memset(static_cast<void*>(memory_.buckets), 0, std::size_t{memory_.bucket_count} * sizeof(Bucket));
+  std::uint32_t live = 0;
+  const auto mark = [&](Block block) {
+    if (block != 0) on_block(context, block);
+  };
+  for (std::uint32_t index = carved; index >= 1; --index) {   // downwards: the free list then begins with the first
+    std::uint32_t* r = record(index);
+    if (r[kTIndex] == index && r[kTOwner] < memory_.owners) {
+      ++live;
+      mark(r[kTRequestBlock]);
+      mark(r[kTReplyBlock]);
+      mark(r[kTExtrasBlock]);
+      const std::uint32_t branches = r[kTBranchCount] & kCountMask;
+      for (std::uint32_t n = 0; n < branches; ++n) {
+        const std::uint32_t* branch = branch_words(index, n);
+        mark(branch[kBEditsBlock]);
+        mark(branch[kBReplyBlock]);
+      }
+      if (r[kTDialogIndex] != 0) on_dialog(context, r[kTDialogIndex], r[kTDialogGeneration]);
+      if (key_of(r) != 0) insert_key(index);
+      arm(index);
+    } else {
+      r[kTIndex] = 0;
+      pool.give(index);
+    }
+  }
+  return live;
+}
+
+void Transactions::rearm(std::uint32_t owner) noexcept {
+  const std::uint32_t carved = pool_of(memory_).carved();
+  for (std::uint32_t index = 1; index <= carved; ++index) {
+    const std::uint32_t* r = record(index);
+    if (r[kTIndex] == index && r[kTOwner] == owner) arm(index);
+  }
+}
+
+// -- where things are --------------------------------------------------------------------------------------------------
+
+std::uint32_t* Transactions::record(std::uint32_t index) const noexcept {
+  return memory_.records[index].head;   // the branch's words follow
+}
+
+bool Transactions::is_live(std::uint32_t index) const noexcept {
+  return index != 0 && index <= memory_.transactions_max && record(index)[kTIndex] == index;
+}
+
+std::uint32_t* Transactions::extras(const std::uint32_t* record, std::uint32_t half) const noexcept {
+  auto* words = reinterpret_cast<std::uint32_t*>(arena_->bytes(record[kTExtrasBlock]));
+  return words + half * (record[kTBranchCount] >> kRoomShift) * kBranchWords;
+}
+
+const std::uint32_t* Transactions::branch_words(std::uint32_t index, std::uint32_t branch) const noexcept {
+  const std::uint32_t* r = record(index);
+  if (branch == 0) return r + kHeadWords;
+  return extras(r, (r[kTBranchCount] & kHalfBit) ? 1 : 0) + (branch - 1) * kBranchWords;
+}
+
+Bucket& Transactions::bucket(std::uint64_t key) const noexcept {
+  return memory_.buckets[bucket_of(key, memory_.bucket_count)];
+}
+
+Wheel Transactions::wheel(std::uint32_t owner) const noexcept {
+  return {memory_.wheels + owner, memory_.nodes, memory_.transactions_max};
+}
+
+// -- the index ---------------------------------------------------------------------------------------------------------
+
+void Transactions::insert_key(std::uint32_t index) noexcept {
+  Bucket& b = bucket(key_of(record(index)));
+  LockGuard guard(b.lock);
+  memory_.links[index].next = b.head;
+  b.head = index;
+}
+
+void Transactions::remove_key(std::uint32_t index) noexcept {
+  Bucket& b = bucket(key_of(record(index)));
+  LockGuard guard(b.lock);
+  std::uint32_t* link = &b.head;
+  while (*link != 0 && *link != index) link = &memory_.links[*link].next;
+  if (*link == index) *link = memory_.links[index].next;
+}
+
+// -- records -----------------------------------------------------------------------------------------------------------
+
+Status Transactions::keep(std::span<const std::uint8_t> bytes, Need need, Block* out) noexcept {
+  *out = 0;
+  if (bytes.empty()) return Status::kOk;
+  const Status status = arena_->alloc(bytes.size(), need, out);
+  if (status == Status::kOk) std::memcpy(arena_->bytes(*out), bytes.data(), bytes.size());
+  return status;
+}
+
+void Transactions::release(Block block) noexcept {
+  if (block == 0) return;
+  if (graveyard_ == nullptr || !graveyard_->bury(block)) arena_->free(block);
+}
+
+Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request, Need need,
+                            Registers out) noexcept {
+  if (owner >= memory_.owners) return Status::kOutOfRange;
+  std::uint32_t index = 0;
+  if (const Status status = pool_of(memory_).take(need, &index); status != Status::kOk) return status;
+  Block request_block = 0;
+  if (const Status status = keep(request, need, &request_block); status != Status::kOk) {
+    pool_of(memory_).give(index);
+    return status;
+  }
+
+  std::uint32_t* r = record(index);
+  const std::uint32_t generation = r[kTGeneration] == 0 ? 1 : r[kTGeneration];
+  std::memset(r + 1, 0, (kRecordWords - 1) * sizeof(std::uint32_t));
+  r[kTGeneration] = generation;
+  r[kTOwner] = owner;
+  r[kTRequestBlock] = request_block;
+  r[kTRequestBytes] = static_cast<std::uint32_t>(request.size());
+  r[kTKeyLo] = static_cast<std::uint32_t>(key);
+  r[kTKeyHi] = static_cast<std::uint32_t>(key >> 32);
+  keep_order();
+  r[kTIndex] = index;   // from here on it is
+  keep_order();
+  if (key != 0) insert_key(index);
+  copy_out(index, out);
+  return Status::kOk;
+}
+
+void Transactions::copy_out(std::uint32_t index, Registers out) const noexcept {
+  const std::uint32_t* r = record(index);
+  std::memcpy(out.data(), r, kRecordWords * sizeof(std::uint32_t));
+  const std::uint32_t count = r[kTBranchCount] & kCountMask;
+  out[kTBranchCount] = count;
+  out[kTExtrasBlock] = 0;
+  if (count > 1) {
+    std::memcpy(out.data() + kRecordWords, branch_words(index, 1), (count - 1) * kBranchWords * sizeof(std::uint32_t));
+  }
+}
+
+Status Transactions::find(std::uint32_t owner, std::uint64_t key, Registers out) noexcept {
+  if (key == 0) return Status::kNotFound;
+  std::uint32_t found = 0;
+  {
+    Bucket& b = bucket(key);
+    LockGuard guard(b.lock);
+    for (std::uint32_t index = b.head; index != 0 && found == 0; index = memory_.links[index].next) {
+      if (key_of(record(index)) == key && record(index)[kTOwner] == owner) found = index;
+    }
+  }
+  if (found == 0) return Status::kNotFound;
+  copy_out(found, out);
+  return Status::kOk;
+}
+
+Status Transactions::load(std::uint32_t index, std::uint32_t generation, Registers out) noexcept {
+  if (!is_live(index) || record(index)[kTGeneration] != generation) return Status::kNotFound;
+  copy_out(index, out);
+  return Status::kOk;
+}
+
+bool Transactions::matches(Registers registers) const noexcept {
+  return is_live(registers[kTIndex]) && record(registers[kTIndex])[kTGeneration] == registers[kTGeneration];
+}
+
+/// Makes the record say `words` (registers, read-only ones included) in one step.
+void Transactions::commit(std::uint32_t index, const std::uint32_t* words) noexcept {
+  std::uint32_t* r = record(index);
+  const std::uint32_t count = r[kTBranchCount] & kCountMask;
+  std::uint32_t packed = r[kTBranchCount];
+  if (count > 1) {
+    packed ^= kHalfBit;
+    std::memcpy(extras(r, (packed & kHalfBit) ? 1 : 0), words + kRecordWords,
+                (count - 1) * kBranchWords * sizeof(std::uint32_t));
+  }
+  const Block extras_block = r[kTExtrasBlock];
+  undo_->save(r, kRecordWords * sizeof(std::uint32_t));
+  undo_->mark();
+  std::memcpy(r, words, kRecordWords * sizeof(std::uint32_t));
+  r[kTBranchCount] = packed;
+  r[kTExtrasBlock] = extras_block;
+  undo_->clear();
+}
+
+void Transactions::arm(std::uint32_t index) noexcept {
+  const std::uint32_t* r = record(index);
+  const std::uint32_t count = r[kTBranchCount] & kCountMask;
+  std::uint32_t due = earliest_due(r, std::min(count, 1u));
+  if (count > 1) {
+    // The further branches, seen as if a head without deadlines came before them.
+    std::uint32_t words[kHeadWords + (kBranchesMax - 1) * kBranchWords];
+    std::memset(words, 0, kHeadWords * sizeof(std::uint32_t));
+    std::memcpy(words + kHeadWords, branch_words(index, 1), (count - 1) * kBranchWords * sizeof(std::uint32_t));
+    const std::uint32_t further = earliest_due(words, count - 1);
+    if (further != 0 && (due == 0 || is_earlier(further, due))) due = further;
+  }
+  if (due != 0) {
+    wheel(r[kTOwner]).arm(index, due);
+  } else if (memory_.nodes[index].at != 0) {
+    wheel(r[kTOwner]).cancel(index);
+  }
+}
+
+Status Transactions::store(Registers registers) noexcept {
+  if (!matches(registers)) return Status::kNotFound;
+  const std::uint32_t index = registers[kTIndex];
+  const std::uint32_t* r = record(index);
+  const std::uint32_t count = r[kTBranchCount] & kCountMask;
+  for (const std::uint32_t word : kHeadReadOnly) registers[word] = r[word];
+  registers[kTBranchCount] = count;
+  for (std::uint32_t n = 0; n < count; ++n) {
+    const std::uint32_t* branch = branch_words(index, n);
+    for (const std::uint32_t word : kBranchReadOnly) registers[kHeadWords + n * kBranchWords + word] = branch[word];
+  }
+  commit(index, registers.data());
+  arm(index);
+  return Status::kOk;
+}
+
+void Transactions::free(std::uint32_t index) noexcept {
+  if (!is_live(index)) return;
+  std::uint32_t* r = record(index);
+  const std::uint32_t owner = r[kTOwner];
+  wheel(owner).cancel(index);
+  if (key_of(r) != 0) remove_key(index);
+  Block blocks[3 + 2 * kBranchesMax] = {r[kTRequestBlock], r[kTReplyBlock], r[kTExtrasBlock]};
+  std::uint32_t block_count = 3;
+  const std::uint32_t count = r[kTBranchCount] & kCountMask;
+  for (std::uint32_t n = 0; n < count; ++n) {
+    const std::uint32_t* branch = branch_words(index, n);
+    blocks[block_count++] = branch[kBEditsBlock];
+    blocks[block_count++] = branch[kBReplyBlock];
+  }
+  const std::uint32_t generation = (r[kTGeneration] + 1) & kGenerationMask;
+  r[kTGeneration] = generation == 0 ? 1 : generation;
+  keep_order();
+  r[kTIndex] = 0;   // from here on it is not
+  keep_order();
+  for (std::uint32_t n = 0; n < block_count; ++n) release(blocks[n]);
+  pool_of(memory_).give(index);
+}
+
+// -- what a record keeps -----------------------------------------------------------------------------------------------
+
+Status Transactions::add_branch(Registers registers, std::span<const Edit> edits, std::span<const std::uint8_t> text,
+                                Need need) noexcept {
+  if (!matches(registers)) return Status::kNotFound;
+  const std::uint32_t index = registers[kTIndex];
+  std::uint32_t* r = record(index);
+  const std::uint32_t count = r[kTBranchCount] & kCountMask;
+  if (count == kBranchesMax || edits.size() > kEditsMax) return Status::kLimit;
+  if (!edits_fit(edits, text.size(), r[kTRequestBytes])) return Status::kBadMessage;
+
+  // The edits and their text in one block: count, edits, text.
+  const std::uint32_t edit_count = static_cast<std::uint32_t>(edits.size());
+  const std::size_t bytes = sizeof edit_count + edits.size_bytes() + text.size();
+  Block edits_block = 0;
+  if (const Status status = arena_->alloc(bytes, need, &edits_block); status != Status::kOk) {
+    return status == Status::kOutOfRange ? Status::kLimit : status;
+  }
+  std::uint8_t* at = arena_->bytes(edits_block);
+  std::memcpy(at, &edit_count, sizeof edit_count);
+  if (!edits.empty()) std::memcpy(at + sizeof edit_count, edits.data(), edits.size_bytes());
+  if (!text.empty()) std::memcpy(at + sizeof edit_count + edits.size_bytes(), text.data(), text.size());
+
+  std::uint32_t branch[kBranchWords] = {};
+  branch[kBEditsBlock] = edits_block;
+  branch[kBEditsBytes] = static_cast<std::uint32_t>(bytes);
+
+  if (count == 0) {
+    undo_->save(r, kRecordWords * sizeof(std::uint32_t));
+    undo_->mark();
+    std::memcpy(r + kHeadWords, branch, sizeof branch);
+    r[kTBranchCount] = 1;
+    undo_->clear();
+  } else {
+    const std::uint32_t room = r[kTBranchCount] >> kRoomShift;
+    if (count - 1 < room) {
+      // Beyond the count in the valid half: not read by anyone until the count says so.
+      std::memcpy(const_cast<std::uint32_t*>(branch_words(index, count)), branch, sizeof branch);
+      keep_order();
+      r[kTBranchCount] += 1;
+    } else {
+      const std::uint32_t new_room = room == 0 ? kExtrasFirst : kBranchesMax - 1;
+      Block block = 0;
+      const std::size_t half_bytes = new_room * kBranchWords * sizeof(std::uint32_t);
+      if (const Status status = arena_->alloc(2 * half_bytes, need, &block); status != Status::kOk) {
+        arena_->free(edits_block);
+        return status;
+      }
+      auto* half = reinterpret_cast<std::uint32_t*>(arena_->bytes(block));
+      if (count > 1) std::memcpy(half, branch_words(index, 1), (count - 1) * sizeof branch);
+      std::memcpy(half + (count - 1) * kBranchWords, branch, sizeof branch);
+      const Block old_block = r[kTExtrasBlock];
+      undo_->save(r, kRecordWords * sizeof(std::uint32_t));
+      undo_->mark();
+      r[kTBranchCount] = (count + 1) | new_room << kRoomShift;
+      r[kTExtrasBlock] = block;
+      undo_->clear();
+      if (old_block != 0) arena_->free(old_block);
+    }
+  }
+  registers[kTBranchCount] = count + 1;
+  std::memcpy(registers.data() + kHeadWords + count * kBranchWords, branch, sizeof branch);
+  return Status::kOk;
+}
+
+Status Transactions::set_reply(Registers registers, std::span<const std::uint8_t> bytes) noexcept {
+  if (!matches(registers)) return Status::kNotFound;
+  std::uint32_t* r = record(registers[kTIndex]);
+  Block block = 0;
+  if (const Status status = keep(bytes, Need::kCallIsUp, &block); status != Status::kOk) return status;
+  const Block old_block = r[kTReplyBlock];
+  undo_->save(r + kTReplyBlock, 2 * sizeof(std::uint32_t));
+  undo_->mark();
+  r[kTReplyBlock] = block;
+  r[kTReplyBytes] = static_cast<std::uint32_t>(bytes.size());
+  undo_->clear();
+  release(old_block);
+  registers[kTReplyBlock] = r[kTReplyBlock];
+  registers[kTReplyBytes] = r[kTReplyBytes];
+  return Status::kOk;
+}
+
+Status Transactions::set_branch_reply(Registers registers, std::uint32_t branch,
+                                      std::span<const std::uint8_t> bytes) noexcept {
+  if (!matches(registers)) return Status::kNotFound;
+  const std::uint32_t index = registers[kTIndex];
+  if (branch >= (record(index)[kTBranchCount] & kCountMask)) return Status::kOutOfRange;
+  Block block = 0;
+  if (const Status status = keep(bytes, Need::kCallIsUp, &block); status != Status::kOk) return status;
+  auto* words = const_cast<std::uint32_t*>(branch_words(index, branch));
+  const Block old_block = words[kBReplyBlock];
+  undo_->save(words + kBReplyBlock, 2 * sizeof(std::uint32_t));
+  undo_->mark();
+  words[kBReplyBlock] = block;
+  words[kBReplyBytes] = static_cast<std::uint32_t>(bytes.size());
+  undo_->clear();
+  release(old_block);
+  std::uint32_t* shown = registers.data() + kHeadWords + branch * kBranchWords;
+  shown[kBReplyBlock] = words[kBReplyBlock];
+  shown[kBReplyBytes] = words[kBReplyBytes];
+  return Status::kOk;
+}
+
+void Transactions::shed(Registers registers) noexcept {
+  if (!matches(registers)) return;
+  const std::uint32_t index = registers[kTIndex];
+  std::uint32_t words[kRegisterWords];
+  copy_out(index, Registers(words));
+  Block blocks[1 + kBranchesMax] = {words[kTRequestBlock]};
+  std::uint32_t block_count = 1;
+  words[kTRequestBlock] = words[kTRequestBytes] = 0;
+  registers[kTRequestBlock] = registers[kTRequestBytes] = 0;
+  for (std::uint32_t n = 0; n < words[kTBranchCount]; ++n) {
+    const std::uint32_t at = kHeadWords + n * kBranchWords;
+    blocks[block_count++] = words[at + kBEditsBlock];
+    words[at + kBEditsBlock] = words[at + kBEditsBytes] = 0;
+    registers[at + kBEditsBlock] = registers[at + kBEditsBytes] = 0;
+  }
+  commit(index, words);
+  for (std::uint32_t n = 0; n < block_count; ++n) release(blocks[n]);
+}
+
+std::span<const std::uint8_t> Transactions::request(std::uint32_t index) const noexcept {
+  if (!is_live(index) || record(index)[kTRequestBlock] == 0) return {};
+  return {arena_->bytes(record(index)[kTRequestBlock]), record(index)[kTRequestBytes]};
+}
+
+std::span<const std::uint8_t> Transactions::reply(std::uint32_t index) const noexcept {
+  if (!is_live(index) || record(index)[kTReplyBlock] == 0) return {};
+  return {arena_->bytes(record(index)[kTReplyBlock]), record(index)[kTReplyBytes]};
+}
+
+std::span<const std::uint8_t> Transactions::branch_reply(std::uint32_t index, std::uint32_t branch) const noexcept {
+  if (!is_live(index) || branch >= (record(index)[kTBranchCount] & kCountMask)) return {};
+  const std::uint32_t* words = branch_words(index, branch);
+  if (words[kBReplyBlock] == 0) return {};
+  return {arena_->bytes(words[kBReplyBlock]), words[kBReplyBytes]};
+}
+
+bool Transactions::branch_edits(std::uint32_t index, std::uint32_t branch, std::span<const Edit>* edits,
+                                std::span<const std::uint8_t>* text) const noexcept {
+  if (!is_live(index) || branch >= (record(index)[kTBranchCount] & kCountMask)) return false;
+  const std::uint32_t* words = branch_words(index, branch);
+  if (words[kBEditsBlock] == 0) return false;
+  const std::uint8_t* at = arena_->bytes(words[kBEditsBlock]);
+  std::uint32_t count = 0;
+  std::memcpy(&count, at, sizeof count);
+  *edits = {reinterpret_cast<const Edit*>(at + sizeof count), count};
+  *text = {at + sizeof count + count * sizeof(Edit), words[kBEditsBytes] - sizeof count - count * sizeof(Edit)};
+  return true;
+}
+
+// -- time --------------------------------------------------------------------------------------------------------------
+
+std::uint32_t Transactions::advance(std::uint32_t owner, std::uint32_t now_tick,
+                                    std::span<std::uint32_t> out) noexcept {
+  return owner < memory_.owners ? wheel(owner).advance(now_tick, out) : 0;
+}
+
+std::uint32_t Transactions::quiet_ticks(std::uint32_t owner, std::uint32_t now_tick,
+                                        std::uint32_t ahead) const noexcept {
+  return owner < memory_.owners ? wheel(owner).quiet_ticks(now_tick, ahead) : ahead;
+}
+
+std::uint32_t Transactions::live() const noexcept { return pool_of(memory_).used(); }
+
+std::uint64_t Transactions::used_bytes() const noexcept {
+  return std::uint64_t{live()} *
+         (kRecordWords * sizeof(std::uint32_t) + sizeof(WheelNode) + sizeof(TransactionLink) + sizeof(Bucket));
+}
+
+}  // namespace holdfast
