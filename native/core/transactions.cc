@@ -8,6 +8,8 @@
 #include "hash.h"
 #include "layout.h"
 #include "pool.h"
+#include "rebuild.h"
+#include "segment.h"
 
 namespace holdfast {
 
@@ -71,56 +73,17 @@ bool edits_fit(std::span<const Edit> edits, std::size_t text_bytes, std::size_t 
   return inserted == text_bytes;
 }
 
-static Pool pool_of(const TransactionsMemory& memory) noexcept {
-  static_assert(sizeof(TransactionLink) == 2 * sizeof(std::uint32_t));
-  return {memory.pool, &memory.links[0].next, 2};
-}
-
-// -- made new, made again ----------------------------------------------------------------------------------------------
-
-void Transactions::format() noexcept {
-  for (std::uint32_t owner = 0; owner < memory_.owners; ++owner) wheel(owner).reset(0);
-  pool_of(memory_).reset(memory_.transactions_max);
-}
-
-std::uint32_t Transactions::rebuild(std::uint32_t now_tick, OnBlock on_block, OnDialog on_dialog,
-                                    void* context) noexcept {
-  for (std::uint32_t owner = 0; owner < memory_.owners; ++owner) wheel(owner).reset(now_tick);
-  Pool pool = pool_of(memory_);
-  const std::uint32_t carved = std::min(pool.carved(), memory_.transactions_max);
-  pool.rebuild(memory_.transactions_max, carved);
-  std::memset(static_cast<void*>(memory_.nodes), 0, (std::size_t{carved} + 1) * sizeof(WheelNode));
-  std::memset(static_cast<void*>(memory_.buckets), 0, std::size_t{memory_.bucket_count} * sizeof(Bucket));
-  std::uint32_t live = 0;
-  const auto mark = [&](Block block) {
-    if (block != 0) on_block(context, block);
-  };
-  for (std::uint32_t index = carved; index >= 1; --index) {   // downwards: the free list then begins with the first
-    std::uint32_t* r = record(index);
-    if (r[kTIndex] == index && r[kTOwner] < memory_.owners) {
-      ++live;
-      mark(r[kTRequestBlock]);
-      mark(r[kTReplyBlock]);
-      mark(r[kTExtrasBlock]);
-      const std::uint32_t branches = r[kTBranchCount] & kCountMask;
-      for (std::uint32_t n = 0; n < branches; ++n) {
-        const std::uint32_t* branch = branch_words(index, n);
-        mark(branch[kBEditsBlock]);
-        mark(branch[kBReplyBlock]);
-      }
-      if (r[kTDialogIndex] != 0) on_dialog(context, r[kTDialogIndex], r[kTDialogGeneration]);
-      if (key_of(r) != 0) insert_key(index);
-      arm(index);
-    } else {
-      r[kTIndex] = 0;
-      pool.give(index);
-    }
-  }
-  return live;
-}
+Transactions::Transactions(Segment& segment, std::uint32_t thread, Graveyard* graveyard) noexcept
+    : segment_(&segment), arena_(&segment.arena()), undo_(segment.undo(thread)), graveyard_(graveyard),
+      records_(segment.region<TransactionRecord>(kRegionTransactions)),
+      links_(segment.region<TransactionLink>(kRegionTransactionLinks)),
+      nodes_(segment.region<WheelNode>(kRegionTransactionNodes)),
+      buckets_(segment.region<Bucket>(kRegionTransactionBuckets)),
+      transactions_max_(segment.header().transactions_max), bucket_count_(segment.header().transaction_buckets),
+      owners_(segment.owners()) {}
 
 void Transactions::rearm(std::uint32_t owner) noexcept {
-  const std::uint32_t carved = pool_of(memory_).carved();
+  const std::uint32_t carved = segment_->transactions().carved();
   for (std::uint32_t index = 1; index <= carved; ++index) {
     const std::uint32_t* r = record(index);
     if (r[kTIndex] == index && r[kTOwner] == owner) arm(index);
@@ -130,11 +93,11 @@ void Transactions::rearm(std::uint32_t owner) noexcept {
 // -- where things are --------------------------------------------------------------------------------------------------
 
 std::uint32_t* Transactions::record(std::uint32_t index) const noexcept {
-  return memory_.records[index].head;   // the branch's words follow
+  return records_[index].head;   // the branch's words follow
 }
 
 bool Transactions::is_live(std::uint32_t index) const noexcept {
-  return index != 0 && index <= memory_.transactions_max && record(index)[kTIndex] == index;
+  return index != 0 && index <= transactions_max_ && record(index)[kTIndex] == index;
 }
 
 std::uint32_t* Transactions::extras(const std::uint32_t* record, std::uint32_t half) const noexcept {
@@ -149,19 +112,17 @@ const std::uint32_t* Transactions::branch_words(std::uint32_t index, std::uint32
 }
 
 Bucket& Transactions::bucket(std::uint64_t key) const noexcept {
-  return memory_.buckets[bucket_of(key, memory_.bucket_count)];
+  return buckets_[bucket_of(key, bucket_count_)];
 }
 
-Wheel Transactions::wheel(std::uint32_t owner) const noexcept {
-  return {memory_.wheels + owner, memory_.nodes, memory_.transactions_max};
-}
+Wheel Transactions::wheel(std::uint32_t owner) const noexcept { return segment_->transaction_wheel(owner); }
 
 // -- the index ---------------------------------------------------------------------------------------------------------
 
 void Transactions::insert_key(std::uint32_t index) noexcept {
   Bucket& b = bucket(key_of(record(index)));
   LockGuard guard(b.lock);
-  memory_.links[index].next = b.head;
+  links_[index].next = b.head;
   b.head = index;
 }
 
@@ -169,8 +130,8 @@ void Transactions::remove_key(std::uint32_t index) noexcept {
   Bucket& b = bucket(key_of(record(index)));
   LockGuard guard(b.lock);
   std::uint32_t* link = &b.head;
-  while (*link != 0 && *link != index) link = &memory_.links[*link].next;
-  if (*link == index) *link = memory_.links[index].next;
+  while (*link != 0 && *link != index) link = &links_[*link].next;
+  if (*link == index) *link = links_[index].next;
 }
 
 // -- records -----------------------------------------------------------------------------------------------------------
@@ -190,12 +151,12 @@ void Transactions::release(Block block) noexcept {
 
 Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request, Need need,
                             Registers out) noexcept {
-  if (owner >= memory_.owners) return Status::kOutOfRange;
+  if (owner >= owners_) return Status::kOutOfRange;
   std::uint32_t index = 0;
-  if (const Status status = pool_of(memory_).take(need, &index); status != Status::kOk) return status;
+  if (const Status status = segment_->transactions().take(need, &index); status != Status::kOk) return status;
   Block request_block = 0;
   if (const Status status = keep(request, need, &request_block); status != Status::kOk) {
-    pool_of(memory_).give(index);
+    segment_->transactions().give(index);
     return status;
   }
 
@@ -233,7 +194,7 @@ Status Transactions::find(std::uint32_t owner, std::uint64_t key, Registers out)
   {
     Bucket& b = bucket(key);
     LockGuard guard(b.lock);
-    for (std::uint32_t index = b.head; index != 0 && found == 0; index = memory_.links[index].next) {
+    for (std::uint32_t index = b.head; index != 0 && found == 0; index = links_[index].next) {
       if (key_of(record(index)) == key && record(index)[kTOwner] == owner) found = index;
     }
   }
@@ -263,29 +224,34 @@ void Transactions::commit(std::uint32_t index, const std::uint32_t* words) noexc
                 (count - 1) * kBranchWords * sizeof(std::uint32_t));
   }
   const Block extras_block = r[kTExtrasBlock];
-  undo_->save(r, kRecordWords * sizeof(std::uint32_t));
-  undo_->mark();
+  undo_.save(r, kRecordWords * sizeof(std::uint32_t));
+  undo_.mark();
   std::memcpy(r, words, kRecordWords * sizeof(std::uint32_t));
   r[kTBranchCount] = packed;
   r[kTExtrasBlock] = extras_block;
-  undo_->clear();
+  undo_.clear();
+}
+
+/// The earliest deadline that the record names, 0: none.
+std::uint32_t Transactions::due_of(std::uint32_t index) const noexcept {
+  const std::uint32_t* r = record(index);
+  const std::uint32_t count = r[kTBranchCount] & kCountMask;
+  const std::uint32_t due = earliest_due(r, std::min(count, 1u));
+  if (count <= 1) return due;
+  // The further branches, seen as if a head without other deadlines came before them.
+  std::uint32_t words[kHeadWords + (kBranchesMax - 1) * kBranchWords];
+  std::memset(words, 0, kHeadWords * sizeof(std::uint32_t));
+  words[kTEndDue] = due;
+  std::memcpy(words + kHeadWords, branch_words(index, 1), (count - 1) * kBranchWords * sizeof(std::uint32_t));
+  return earliest_due(words, count - 1);
 }
 
 void Transactions::arm(std::uint32_t index) noexcept {
   const std::uint32_t* r = record(index);
-  const std::uint32_t count = r[kTBranchCount] & kCountMask;
-  std::uint32_t due = earliest_due(r, std::min(count, 1u));
-  if (count > 1) {
-    // The further branches, seen as if a head without deadlines came before them.
-    std::uint32_t words[kHeadWords + (kBranchesMax - 1) * kBranchWords];
-    std::memset(words, 0, kHeadWords * sizeof(std::uint32_t));
-    std::memcpy(words + kHeadWords, branch_words(index, 1), (count - 1) * kBranchWords * sizeof(std::uint32_t));
-    const std::uint32_t further = earliest_due(words, count - 1);
-    if (further != 0 && (due == 0 || is_earlier(further, due))) due = further;
-  }
+  const std::uint32_t due = due_of(index);
   if (due != 0) {
     wheel(r[kTOwner]).arm(index, due);
-  } else if (memory_.nodes[index].at != 0) {
+  } else if (nodes_[index].at != 0) {
     wheel(r[kTOwner]).cancel(index);
   }
 }
@@ -326,7 +292,7 @@ void Transactions::free(std::uint32_t index) noexcept {
   r[kTIndex] = 0;   // from here on it is not
   keep_order();
   for (std::uint32_t n = 0; n < block_count; ++n) release(blocks[n]);
-  pool_of(memory_).give(index);
+  segment_->transactions().give(index);
 }
 
 // -- what a record keeps -----------------------------------------------------------------------------------------------
@@ -357,11 +323,11 @@ Status Transactions::add_branch(Registers registers, std::span<const Edit> edits
   branch[kBEditsBytes] = static_cast<std::uint32_t>(bytes);
 
   if (count == 0) {
-    undo_->save(r, kRecordWords * sizeof(std::uint32_t));
-    undo_->mark();
+    undo_.save(r, kRecordWords * sizeof(std::uint32_t));
+    undo_.mark();
     std::memcpy(r + kHeadWords, branch, sizeof branch);
     r[kTBranchCount] = 1;
-    undo_->clear();
+    undo_.clear();
   } else {
     const std::uint32_t room = r[kTBranchCount] >> kRoomShift;
     if (count - 1 < room) {
@@ -381,11 +347,11 @@ Status Transactions::add_branch(Registers registers, std::span<const Edit> edits
       if (count > 1) std::memcpy(half, branch_words(index, 1), (count - 1) * sizeof branch);
       std::memcpy(half + (count - 1) * kBranchWords, branch, sizeof branch);
       const Block old_block = r[kTExtrasBlock];
-      undo_->save(r, kRecordWords * sizeof(std::uint32_t));
-      undo_->mark();
+      undo_.save(r, kRecordWords * sizeof(std::uint32_t));
+      undo_.mark();
       r[kTBranchCount] = (count + 1) | new_room << kRoomShift;
       r[kTExtrasBlock] = block;
-      undo_->clear();
+      undo_.clear();
       if (old_block != 0) arena_->free(old_block);
     }
   }
@@ -400,11 +366,11 @@ Status Transactions::set_reply(Registers registers, std::span<const std::uint8_t
   Block block = 0;
   if (const Status status = keep(bytes, Need::kCallIsUp, &block); status != Status::kOk) return status;
   const Block old_block = r[kTReplyBlock];
-  undo_->save(r + kTReplyBlock, 2 * sizeof(std::uint32_t));
-  undo_->mark();
+  undo_.save(r + kTReplyBlock, 2 * sizeof(std::uint32_t));
+  undo_.mark();
   r[kTReplyBlock] = block;
   r[kTReplyBytes] = static_cast<std::uint32_t>(bytes.size());
-  undo_->clear();
+  undo_.clear();
   release(old_block);
   registers[kTReplyBlock] = r[kTReplyBlock];
   registers[kTReplyBytes] = r[kTReplyBytes];
@@ -420,11 +386,11 @@ Status Transactions::set_branch_reply(Registers registers, std::uint32_t branch,
   if (const Status status = keep(bytes, Need::kCallIsUp, &block); status != Status::kOk) return status;
   auto* words = const_cast<std::uint32_t*>(branch_words(index, branch));
   const Block old_block = words[kBReplyBlock];
-  undo_->save(words + kBReplyBlock, 2 * sizeof(std::uint32_t));
-  undo_->mark();
+  undo_.save(words + kBReplyBlock, 2 * sizeof(std::uint32_t));
+  undo_.mark();
   words[kBReplyBlock] = block;
   words[kBReplyBytes] = static_cast<std::uint32_t>(bytes.size());
-  undo_->clear();
+  undo_.clear();
   release(old_block);
   std::uint32_t* shown = registers.data() + kHeadWords + branch * kBranchWords;
   shown[kBReplyBlock] = words[kBReplyBlock];
@@ -485,19 +451,109 @@ bool Transactions::branch_edits(std::uint32_t index, std::uint32_t branch, std::
 
 std::uint32_t Transactions::advance(std::uint32_t owner, std::uint32_t now_tick,
                                     std::span<std::uint32_t> out) noexcept {
-  return owner < memory_.owners ? wheel(owner).advance(now_tick, out) : 0;
+  return owner < owners_ ? wheel(owner).advance(now_tick, out) : 0;
 }
 
 std::uint32_t Transactions::quiet_ticks(std::uint32_t owner, std::uint32_t now_tick,
                                         std::uint32_t ahead) const noexcept {
-  return owner < memory_.owners ? wheel(owner).quiet_ticks(now_tick, ahead) : ahead;
+  return owner < owners_ ? wheel(owner).quiet_ticks(now_tick, ahead) : ahead;
 }
 
-std::uint32_t Transactions::live() const noexcept { return pool_of(memory_).used(); }
+std::uint32_t Transactions::live() const noexcept { return segment_->transactions().used(); }
 
-std::uint64_t Transactions::used_bytes() const noexcept {
-  return std::uint64_t{live()} *
-         (kRecordWords * sizeof(std::uint32_t) + sizeof(WheelNode) + sizeof(TransactionLink) + sizeof(Bucket));
+// -- attach and verify (rebuild.h) -------------------------------------------------------------------------------------
+
+/// Every carved record, and the blocks of the live ones.
+struct TransactionWalk {
+  explicit TransactionWalk(Segment& segment) noexcept : segment(segment), view(segment, kMainThread) {}
+
+  [[nodiscard]] std::uint32_t last() const noexcept { return segment.transactions().carved(); }
+  [[nodiscard]] bool is_live(std::uint32_t index) const noexcept {
+    return view.is_live(index) && view.record(index)[kTOwner] < segment.owners();
+  }
+  void mark(std::uint32_t index, Rebuild& work) const noexcept {
+    const auto mark_block = [&work](Block block) {
+      if (block != 0) work.mark(block);
+    };
+    const std::uint32_t* r = view.record(index);
+    mark_block(r[kTRequestBlock]);
+    mark_block(r[kTReplyBlock]);
+    mark_block(r[kTExtrasBlock]);
+    const std::uint32_t branches = r[kTBranchCount] & kCountMask;
+    for (std::uint32_t n = 0; n < branches; ++n) {
+      const std::uint32_t* branch = view.branch_words(index, n);
+      mark_block(branch[kBEditsBlock]);
+      mark_block(branch[kBReplyBlock]);
+    }
+  }
+  /// The record stands on its bucket's chain.
+  [[nodiscard]] bool is_linked(std::uint32_t index) const noexcept {
+    std::uint32_t steps = 0;
+    std::uint32_t at = view.bucket(key_of(view.record(index))).head;
+    while (at != 0 && at != index && ++steps <= last()) at = view.links_[at].next;
+    return at == index;
+  }
+
+  Segment& segment;
+  Transactions view;
+};
+
+void mark_transactions(Rebuild& work) noexcept {
+  TransactionWalk walk(work.segment);
+  for (std::uint32_t index = 1; index <= walk.last(); ++index) {
+    std::uint32_t* r = walk.view.record(index);
+    if (!walk.is_live(index)) {
+      r[kTIndex] = 0;   // of an owner that is no longer there
+      continue;
+    }
+    walk.mark(index, work);
+    const std::uint32_t dialog = r[kTDialogIndex];
+    if (dialog == 0 || dialog > work.segment.dialogs().carved()) continue;
+    DialogRecord& named = work.segment.dialog(dialog);
+    if (named.state != 0 && named.generation == r[kTDialogGeneration]) named.holds += 1;
+  }
+}
+
+void link_transactions(Rebuild& work) noexcept {
+  TransactionWalk walk(work.segment);
+  Pool& pool = work.segment.transactions();
+  pool.rebuild(pool.max(), walk.last());
+  for (std::uint32_t index = walk.last(); index >= 1; --index) {   // downwards: the free list then begins with the first
+    if (!walk.is_live(index)) {
+      pool.give(index);
+      continue;
+    }
+    if (key_of(walk.view.record(index)) != 0) walk.view.insert_key(index);
+    walk.view.arm(index);
+  }
+}
+
+void verify_transactions(Rebuild& work) noexcept {
+  TransactionWalk walk(work.segment);
+  Pool& pool = work.segment.transactions();
+  std::uint32_t live = 0, linked = 0, free_records = 0, chained = 0;
+  for (std::uint32_t index = 1; index <= walk.last(); ++index) {
+    if (!walk.is_live(index)) continue;
+    ++live;
+    ++work.found.records;
+    walk.mark(index, work);
+    if (key_of(walk.view.record(index)) != 0) {
+      ++linked;
+      if (!walk.is_linked(index)) ++work.found.index;
+    }
+    if ((walk.view.nodes_[index].at != 0) != (walk.view.due_of(index) != 0)) ++work.found.wheels;
+  }
+  for (std::uint32_t n = 0; n < walk.view.bucket_count_; ++n) {
+    for (std::uint32_t at = walk.view.buckets_[n].head; at != 0 && chained <= walk.last(); at = walk.view.links_[at].next) {
+      ++chained;
+    }
+  }
+  if (chained != linked) ++work.found.index;
+  for (std::uint32_t at = pool.free_head(); at != 0 && free_records <= walk.last(); at = pool.link(at)) {
+    ++free_records;
+    if (walk.is_live(at)) ++work.found.pools;
+  }
+  if (live + free_records != walk.last() || live != pool.used()) ++work.found.pools;
 }
 
 }  // namespace holdfast

@@ -112,37 +112,20 @@ class Graveyard {
 struct TransactionRecord;
 struct TransactionLink;
 struct Bucket;
-struct PoolLine;
+class Segment;
+struct Rebuild;
 
-/// The regions of the segment that transactions live in (layout.h).
-struct TransactionsMemory {
-  TransactionRecord* records = nullptr;   // transactions_max + 1, as all of these; number 0 is not used
-  TransactionLink* links = nullptr;
-  WheelNode* nodes = nullptr;
-  Bucket* buckets = nullptr;
-  WheelHead* wheels = nullptr;            // one per owner
-  PoolLine* pool = nullptr;
-  std::uint32_t transactions_max = 0, bucket_count = 0, owners = 0;
-};
-
-/// A view over all transactions, held by one thread; `undo` is that thread's slot.
+/// A view over all transactions of a segment, held by one thread.  create, attach and verify are segment.h's; a live
+/// record that names a dialog (kTDialogIndex) is one of that dialog's holds, which attach() counts: whoever sets the word
+/// has called Table::hold, whoever frees the record calls Table::drop.
 class Transactions {
  public:
   using Registers = std::span<std::uint32_t, kRegisterWords>;
-  using OnBlock = void (*)(void* context, Block block);
-  using OnDialog = void (*)(void* context, std::uint32_t dialog_index, std::uint32_t dialog_generation);
 
   Transactions() noexcept = default;
-  /// `graveyard` (may be null) receives the blocks that records let go.
-  Transactions(const TransactionsMemory& memory, Arena* arena, Undo* undo, Graveyard* graveyard = nullptr) noexcept
-      : memory_(memory), arena_(arena), undo_(undo), graveyard_(graveyard) {}
+  /// `thread` is the caller's own number (layout.h); `graveyard` (may be null) receives the blocks that records let go.
+  Transactions(Segment& segment, std::uint32_t thread, Graveyard* graveyard = nullptr) noexcept;
 
-  /// Fresh regions (all zero bytes): sets up pool and wheels.
-  void format() noexcept;
-  /// At attach, alone, after the undo slots: names every block in use through `on_block` and every dialog that a live
-  /// record names through `on_dialog` (each counts as one of that dialog's holds), frees records whose owner is no longer
-  /// there, makes index, wheels (at `now_tick`) and pool anew.  Returns the number of live records.
-  std::uint32_t rebuild(std::uint32_t now_tick, OnBlock on_block, OnDialog on_dialog, void* context) noexcept;
   /// A dead worker's successor arms every record of the owner again (one may have been taken out and not stored).
   void rearm(std::uint32_t owner) noexcept;
 
@@ -174,9 +157,6 @@ class Transactions {
   [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_tick, std::span<std::uint32_t> out) noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;
-  [[nodiscard]] std::uint32_t capacity() const noexcept { return memory_.transactions_max; }
-  /// Bytes of records, nodes and index links in use (their blocks are counted by the arena).
-  [[nodiscard]] std::uint64_t used_bytes() const noexcept;
   /// Ticks until a timer of `owner` may be due, at most `ahead`.
   [[nodiscard]] std::uint32_t quiet_ticks(std::uint32_t owner, std::uint32_t now_tick, std::uint32_t ahead) const noexcept;
 
@@ -189,6 +169,10 @@ class Transactions {
                                   std::span<const std::uint8_t>* text) const noexcept;
 
  private:
+  friend struct TransactionWalk;
+  friend void mark_transactions(Rebuild&) noexcept;
+  friend void link_transactions(Rebuild&) noexcept;
+  friend void verify_transactions(Rebuild&) noexcept;
   [[nodiscard]] bool is_live(std::uint32_t index) const noexcept;
   [[nodiscard]] std::uint32_t* record(std::uint32_t index) const noexcept;
   [[nodiscard]] const std::uint32_t* branch_words(std::uint32_t index, std::uint32_t branch) const noexcept;
@@ -199,15 +183,21 @@ class Transactions {
   void release(Block block) noexcept;
   void copy_out(std::uint32_t index, Registers out) const noexcept;
   void commit(std::uint32_t index, const std::uint32_t* words) noexcept;
+  [[nodiscard]] std::uint32_t due_of(std::uint32_t index) const noexcept;
   void arm(std::uint32_t index) noexcept;
   void insert_key(std::uint32_t index) noexcept;
   void remove_key(std::uint32_t index) noexcept;
   [[nodiscard]] bool matches(Registers registers) const noexcept;
 
-  TransactionsMemory memory_;
+  Segment* segment_ = nullptr;
   Arena* arena_ = nullptr;
-  Undo* undo_ = nullptr;
+  Undo undo_;
   Graveyard* graveyard_ = nullptr;
+  TransactionRecord* records_ = nullptr;   // number 0 is not used, here and below
+  TransactionLink* links_ = nullptr;
+  WheelNode* nodes_ = nullptr;
+  Bucket* buckets_ = nullptr;
+  std::uint32_t transactions_max_ = 0, bucket_count_ = 0, owners_ = 0;
 };
 
 }  // namespace holdfast
