@@ -54,6 +54,8 @@ const DEFAULT_PORT = 5060;
 const SERVICE_TTL_SECONDS_MAX = 60;
 /** A name nobody could tell us about may be known in a moment. */
 const NO_ANSWER_TTL_SECONDS_MAX = 5;
+/** Every answer stays at least so long that those who waited for it find it. */
+const KEPT_MS_MIN = 1_000;
 /** A destination that failed goes last for as long. */
 const FAILED_MS = 30_000;
 const FAILED_DESTINATIONS_MAX = 64;
@@ -147,7 +149,7 @@ export class Resolver {
     return isName(name) ? null : NO_NAME;
   }
 
-  /** The same, asking the DNS when that is needed.  Never rejects. */
+  /** The same, asking the DNS when that is needed.  Never rejects; unless it is `busy`, lookup() answers afterwards. */
   resolve(host: string, port: number, transport: string, secure = false): Answer | Promise<Answer> {
     const known = this.lookup(host, port, transport, secure);
     if (known !== null) return known;
@@ -218,10 +220,10 @@ export class Resolver {
       problem: found.problem,
       targets: found.targets,
       destinations: found.targets.flatMap((target) => target.destinations),
-      untilMs: nowMs + found.ttlSeconds * 1000,
+      untilMs: nowMs + Math.max(found.ttlSeconds * 1000, KEPT_MS_MIN),
     };
     this.#order(kept, nowMs);
-    if (found.ttlSeconds > 0) this.#cache.set(name, kind, kept);
+    this.#cache.set(name, kind, kept);
     return kept;
   }
 
