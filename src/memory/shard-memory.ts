@@ -7,6 +7,7 @@ import { constant } from './words.js';
 const PAGE_BYTES = 65_536;
 /** Scratch for a stored request that is parsed again: the largest datagram and its words. */
 const REQUEST_ROOM_BYTES = 66 * 1024;
+const URI_ROOM_BYTES = 128;
 
 export class ShardMemory {
   readonly wasm: WebAssembly.Memory;
@@ -19,6 +20,8 @@ export class ShardMemory {
   /** X: registers and arguments of native calls. */
   readonly exchange: Uint32Array;
   readonly scratch: Scratch;
+  /** Offset of the words of the URI in hand. */
+  readonly uriWords: number;
   /** Where a stored message is copied to be parsed again: two places, for a request inside the handling of a reply. */
   readonly parked: readonly { readonly at: number; readonly room: number; readonly words: number }[];
 
@@ -40,7 +43,8 @@ export class ShardMemory {
       parked.push({ at: end, room: REQUEST_ROOM_BYTES - 64, words: end + REQUEST_ROOM_BYTES });
     }
     this.parked = parked;
-    this.scratch = new Scratch(this.bytes, this.buffer, scratchAt, end - 64);
+    this.uriWords = end - URI_ROOM_BYTES;
+    this.scratch = new Scratch(this.bytes, this.buffer, scratchAt, this.uriWords - 64);
   }
 
   /** Text of M as a string: latin1, for logs and script values. */

@@ -44,7 +44,8 @@ export const T_ON_BRANCH = head('TOnBranch');
 export const T_CSEQ = head('TCSeq');
 export const T_LOOP_HASH = head('TLoopHash');
 export const T_CREATED = head('TCreated');
-export const T_USER0 = head('TUser0');
+/** Tick at which the final answer went upstream. */
+export const T_FINISHED = head('TUser0');
 export const T_USER1 = head('TUser1');
 export const T_USER2 = head('TUser2');
 export const T_USER3 = head('TUser3');

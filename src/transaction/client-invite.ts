@@ -3,7 +3,14 @@
  *
  * `b` is the first word of the branch in X.
  */
-import { B_CODE, B_END_DUE, B_FINAL_DUE, B_RETRANSMIT_DUE, B_RETRANSMIT_INTERVAL, B_STATE } from '../memory/words.js';
+import {
+  B_CODE,
+  B_END_DUE,
+  B_FINAL_DUE,
+  B_RETRANSMIT_DUE,
+  B_RETRANSMIT_INTERVAL,
+  B_STATE,
+} from '../memory/words.js';
 import { BRANCH_CALLING, BRANCH_COMPLETED, BRANCH_PROCEEDING } from './states.js';
 import type { Timers } from './timers.js';
 
@@ -29,7 +36,13 @@ export function clientInviteDue(x: Uint32Array, b: number, now: number): void {
   x[b + B_RETRANSMIT_DUE] = now + interval;
 }
 
-export function clientInviteAnswer(x: Uint32Array, b: number, code: number, now: number, timers: Timers): number {
+export function clientInviteAnswer(
+  x: Uint32Array,
+  b: number,
+  code: number,
+  now: number,
+  timers: Timers,
+): number {
   const state = x[b + B_STATE]!;
   if (state === BRANCH_CALLING || state === BRANCH_PROCEEDING) {
     if (code < 200) {

@@ -3,20 +3,14 @@
  *
  * Functions over the registers X of the transaction in hand; none sends anything.
  */
-import {
-  T_END_DUE,
-  T_RETRANSMIT_DUE,
-  T_RETRANSMIT_INTERVAL,
-  T_STATE,
-  T_USER0,
-} from '../memory/words.js';
+import { T_END_DUE, T_FINISHED, T_RETRANSMIT_DUE, T_RETRANSMIT_INTERVAL, T_STATE } from '../memory/words.js';
 import { SERVER_ACCEPTED, SERVER_COMPLETED, SERVER_CONFIRMED, SERVER_PROCEEDING } from './states.js';
 import type { Timers } from './timers.js';
 
 /** An answer goes upstream. */
 export function inviteAnswered(x: Uint32Array, code: number, now: number, timers: Timers): void {
   if (code < 200) return;
-  x[T_USER0] = now;
+  x[T_FINISHED] = now;
   if (code < 300) {
     x[T_STATE] = SERVER_ACCEPTED;
     x[T_RETRANSMIT_DUE] = 0;
@@ -62,6 +56,6 @@ export function inviteAnswerDue(x: Uint32Array, now: number, timers: Timers): vo
 /** A finished transaction stays for wt_timer after the last message it absorbed, at most 64 * T1 in all. */
 export function lingerOn(x: Uint32Array, now: number, timers: Timers): void {
   if (x[T_STATE] === SERVER_PROCEEDING) return;
-  const due = Math.min(now + timers.waitTicks, x[T_USER0]! + timers.patienceTicks);
+  const due = Math.min(now + timers.waitTicks, x[T_FINISHED]! + timers.patienceTicks);
   if (due > x[T_END_DUE]!) x[T_END_DUE] = due;
 }

@@ -1,7 +1,7 @@
 /**
  * The non-INVITE server transaction.  [RFC 3261 17.2.2]
  */
-import { T_CODE, T_END_DUE, T_STATE, T_USER0 } from '../memory/words.js';
+import { T_CODE, T_END_DUE, T_FINISHED, T_STATE } from '../memory/words.js';
 import { lingerOn } from './server-invite.js';
 import { SERVER_COMPLETED } from './states.js';
 import type { Timers } from './timers.js';
@@ -9,7 +9,7 @@ import type { Timers } from './timers.js';
 /** An answer goes upstream. */
 export function nonInviteAnswered(x: Uint32Array, code: number, now: number, timers: Timers): void {
   if (code < 200) return;
-  x[T_USER0] = now;
+  x[T_FINISHED] = now;
   x[T_STATE] = SERVER_COMPLETED;
   x[T_END_DUE] = now + timers.waitTicks;
 }

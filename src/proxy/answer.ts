@@ -1,0 +1,131 @@
+/**
+ * Answers we make ourselves: 100 Trying, refusals, and what a route sends.  [RFC 3261 8.2.6]
+ *
+ * The header fields that an answer repeats are taken from the request as they stand; only the status line, the mending
+ * of the Via and the To tag are ours.
+ */
+import type { Message } from '../sip/message.js';
+import {
+  HDR_CALL_ID,
+  HDR_CSEQ,
+  HDR_FROM,
+  HDR_TIMESTAMP,
+  HDR_TO,
+  HDR_VIA,
+  W_CALL_ID_LEN,
+  W_CALL_ID_OFF,
+  W_FROM_TAG_LEN,
+  W_FROM_TAG_OFF,
+  W_TO_LEN,
+  W_TO_OFF,
+  W_TO_TAG_LEN,
+  W_TO_TAG_OFF,
+  W_VIA_LINE_OFF,
+} from '../sip/words.js';
+import type { Outgoing } from './outgoing.js';
+import type { Passage } from './passage.js';
+import { mendViaInAnswer } from './via.js';
+import type { Workspace } from './workspace.js';
+
+/** Reason phrases of the codes we send by ourselves.  [RFC 3261 21, RFC 5393] */
+export const REASONS: Readonly<Record<number, string>> = {
+  100: 'Trying',
+  200: 'OK',
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  416: 'Unsupported URI Scheme',
+  420: 'Bad Extension',
+  440: 'Max-Breadth Exceeded',
+  478: 'Unresolvable Destination',
+  481: 'Call/Transaction Does Not Exist',
+  482: 'Loop Detected',
+  483: 'Too Many Hops',
+  487: 'Request Terminated',
+  500: 'Server Internal Error',
+  503: 'Service Unavailable',
+  505: 'Version Not Supported',
+  513: 'Message Too Large',
+  600: 'Busy Everywhere',
+};
+
+/** Our To tag: the same for every answer to a request and its copies.  [RFC 3261 16.11, 8.2.7] */
+const TAG_START = 'hf';
+
+/**
+ * Writes an answer as pieces of the outgoing message whose destination is set already.
+ *
+ * @param extra whole header lines, each with its line end, or ''
+ */
+export function writeAnswer(
+  out: Outgoing,
+  w: Workspace,
+  passage: Passage,
+  code: number,
+  reason: string,
+  extra: string,
+): void {
+  const message = passage.message;
+  const scratch = w.scratch;
+  const start = scratch.at;
+  scratch.text('SIP/2.0 ');
+  scratch.decimal(code);
+  scratch.byte(32);
+  scratch.text(reason);
+  scratch.text('\r\n');
+  out.piece(start, scratch.at - start);
+  const count = message.headerCount;
+  const topVia = message.word(W_VIA_LINE_OFF);
+  for (let n = 0; n < count; n++) {
+    const id = message.headerId(n);
+    if (id === HDR_VIA || id === HDR_FROM || id === HDR_CALL_ID || id === HDR_CSEQ) {
+      const line = message.headerLine(n);
+      const end = message.headerEnd(n);
+      if (id === HDR_VIA && line === topVia) mendViaInAnswer(out, w, passage, line, end);
+      else out.message(message, line, end - line);
+    } else if (id === HDR_TO) {
+      writeTo(out, w, message, n, code);
+    } else if (id === HDR_TIMESTAMP && code === 100) {
+      out.message(message, message.headerLine(n), message.headerEnd(n) - message.headerLine(n));
+    }
+  }
+  const tail = scratch.at;
+  if (extra !== '') scratch.text(extra);
+  scratch.text('Content-Length: 0\r\n\r\n');
+  out.piece(tail, scratch.at - tail);
+}
+
+function writeTo(out: Outgoing, w: Workspace, message: Message, header: number, code: number): void {
+  const line = message.headerLine(header);
+  const end = message.headerEnd(header);
+  if (code === 100 || message.word(W_TO_TAG_LEN) !== 0) {
+    out.message(message, line, end - line);
+    return;
+  }
+  const valueEnd = message.word(W_TO_OFF) + message.word(W_TO_LEN);
+  out.message(message, line, valueEnd - line);
+  const start = w.scratch.at;
+  w.scratch.text(';tag=');
+  writeOwnTag(w, message);
+  out.piece(start, w.scratch.at - start);
+  out.message(message, valueEnd, end - valueEnd);
+}
+
+function writeOwnTag(w: Workspace, message: Message): void {
+  w.scratch.text(TAG_START);
+  w.scratch.hex8(w.native.hash(message.at + message.word(W_CALL_ID_OFF), message.word(W_CALL_ID_LEN)));
+  w.scratch.hex8(w.native.hash(message.at + message.word(W_FROM_TAG_OFF), message.word(W_FROM_TAG_LEN)));
+}
+
+/** Whether the request's To tag is one that we gave in a stateless answer: its ACK ends here. */
+export function hasOwnTag(w: Workspace, message: Message): boolean {
+  const length = TAG_START.length + 16;
+  if (message.word(W_TO_TAG_LEN) !== length) return false;
+  const at = message.at + message.word(W_TO_TAG_OFF);
+  const own = w.scratch.at;
+  writeOwnTag(w, message);
+  w.scratch.at = own;
+  for (let i = 0; i < length; i++) if (message.bytes[at + i] !== message.bytes[own + i]) return false;
+  return true;
+}

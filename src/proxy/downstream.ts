@@ -1,0 +1,220 @@
+/**
+ * Towards the callees: copies of the request, and the CANCEL and ACK that belong to a copy.
+ * [RFC 3261 16.6, 9.1, 17.1.1.3]
+ */
+import {
+  B_ADDRESS0,
+  B_END_DUE,
+  B_FINAL_DUE,
+  B_FLAGS,
+  B_FLOW,
+  B_HASH,
+  B_PORT,
+  B_RETRANSMIT_DUE,
+  B_RETRANSMIT_INTERVAL,
+  B_STATE,
+  BRANCH_WORDS,
+  T_BRANCH_COUNT,
+  T_BRANCHES,
+  T_KIND,
+  T_LOOP_HASH,
+} from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import {
+  HDR_ROUTE,
+  W_CALL_ID_OFF,
+  W_CSEQ_LEN,
+  W_CSEQ_OFF,
+  W_FROM_OFF,
+  W_RURI_LEN,
+  W_RURI_OFF,
+  W_TO_OFF,
+  W_TO_TAG_LEN,
+  W_VIA_LINE_END,
+  W_VIA_LINE_OFF,
+} from '../sip/words.js';
+import { clientInviteStart } from '../transaction/client-invite.js';
+import { clientNonInviteStart } from '../transaction/client-non-invite.js';
+import {
+  B_CANCEL_SENT,
+  B_CANCEL_WANTED,
+  BRANCH_CALLING,
+  BRANCH_PROCEEDING,
+  KIND_INVITE_SERVER,
+} from '../transaction/states.js';
+import { editCopy } from './copy.js';
+import { Edits } from './edits.js';
+import type { NextHop } from './next-hop.js';
+import { Outgoing } from './outgoing.js';
+import type { Passage } from './passage.js';
+import type { ProxyObserver } from './ports.js';
+import { COUNTERS, type Workspace } from './workspace.js';
+
+/** First word of branch `n` in X. */
+export function branchAt(n: number): number {
+  return T_BRANCHES + n * BRANCH_WORDS;
+}
+
+const STATUS_OK = 0;
+const EDITS_TOO_MANY = 6;
+
+export class Downstream {
+  private readonly w: Workspace;
+  private readonly observer: ProxyObserver;
+  private readonly out: Outgoing;
+  private readonly edits: Edits;
+  /** Place 1 of the parking: a copy that went out, looked at again. */
+  private readonly copy: Message;
+
+  constructor(w: Workspace, observer: ProxyObserver) {
+    this.w = w;
+    this.observer = observer;
+    this.out = new Outgoing(w.native, w.x, w.scratch);
+    this.edits = new Edits(w.scratch);
+    this.copy = w.newMessage();
+  }
+
+  /** Makes a branch of the transaction in hand and sends its copy.  Status of the native call. */
+  addBranch(passage: Passage, hop: NextHop, requestUri: string | null, maxBreadth: number): number {
+    const { w } = this;
+    const x = w.x;
+    const branch = x[T_BRANCH_COUNT]!;
+    const recordRoutes = editCopy(
+      this.edits,
+      w,
+      passage,
+      this.observer,
+      hop.flow,
+      branch,
+      requestUri,
+      maxBreadth,
+    );
+    if (recordRoutes < 0) return EDITS_TOO_MANY;
+    this.edits.finish(x);
+    const status = w.native.transactionAddBranch(
+      this.edits.textAt,
+      this.edits.textLength,
+      passage.message.hasToTag ? 1 : 0,
+    );
+    if (status !== STATUS_OK) return status;
+    const b = branchAt(branch);
+    x[b + B_FLOW] = hop.flow;
+    x[b + B_PORT] = hop.port;
+    x[b + B_ADDRESS0] = hop.address.a0;
+    x[b + B_ADDRESS0 + 1] = hop.address.a1;
+    x[b + B_ADDRESS0 + 2] = hop.address.a2;
+    x[b + B_ADDRESS0 + 3] = hop.address.a3;
+    x[b + B_HASH] = x[T_LOOP_HASH]!;
+    x[b + B_FLAGS] = recordRoutes;
+    const now = w.native.nowTick();
+    if (x[T_KIND] === KIND_INVITE_SERVER) clientInviteStart(x, b, now, w.timers);
+    else clientNonInviteStart(x, b, now, w.timers);
+    w.native.transactionSendBranch(branch);
+    w.count(COUNTERS.forwardedRequests);
+    w.count(COUNTERS.clientTransactions);
+    return STATUS_OK;
+  }
+
+  /** Sends a copy that no transaction keeps: ACK for a 2xx, or a CANCEL that belongs to nothing here. */
+  sendStateless(passage: Passage, hop: NextHop, requestUri: string | null): boolean {
+    const { w, out } = this;
+    if (editCopy(this.edits, w, passage, this.observer, hop.flow, -1, requestUri, 0) < 0) return false;
+    const to = hop.address;
+    out.to(hop.flow, hop.port, to.a0, to.a1, to.a2, to.a3);
+    this.edits.apply(passage.message, out);
+    out.send();
+    w.count(COUNTERS.forwardedRequests);
+    return true;
+  }
+
+  /** Cancels every branch that has no final answer. */
+  cancelPending(): void {
+    const x = this.w.x;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
+      const state = x[branchAt(n) + B_STATE]!;
+      if (state === BRANCH_CALLING || state === BRANCH_PROCEEDING) this.cancel(n);
+    }
+  }
+
+  /** Cancels a branch: at once if it gave a provisional answer, else when one comes. */
+  cancel(branch: number): void {
+    const x = this.w.x;
+    const b = branchAt(branch);
+    if (x[T_KIND] !== KIND_INVITE_SERVER || (x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0) return;
+    if (x[b + B_STATE] !== BRANCH_PROCEEDING) {
+      x[b + B_FLAGS] = x[b + B_FLAGS]! | B_CANCEL_WANTED;
+      return;
+    }
+    const now = this.w.native.nowTick();
+    x[b + B_FLAGS] = (x[b + B_FLAGS]! & ~B_CANCEL_WANTED) | B_CANCEL_SENT;
+    x[b + B_FINAL_DUE] = 0;
+    x[b + B_END_DUE] = now + this.w.timers.patienceTicks;
+    x[b + B_RETRANSMIT_INTERVAL] = this.w.timers.t1Ticks;
+    x[b + B_RETRANSMIT_DUE] = now + this.w.timers.t1Ticks;
+    this.sendCancel(branch);
+  }
+
+  /** Sends the CANCEL of a branch (again). */
+  sendCancel(branch: number): void {
+    this.sendForCopy(branch, 'CANCEL', null);
+  }
+
+  /** Acknowledges a negative answer of a branch; the To is the answer's. */
+  sendAck(branch: number, answer: Message): void {
+    this.sendForCopy(branch, 'ACK', answer);
+  }
+
+  /** A request that goes the way of branch `branch`'s copy, made of its header fields. */
+  private sendForCopy(branch: number, method: string, answer: Message | null): void {
+    const { w, out, copy } = this;
+    if (!w.parkBranchRequest(1, copy, branch)) return;
+    const x = w.x;
+    const b = branchAt(branch);
+    out.to(
+      x[b + B_FLOW]!,
+      x[b + B_PORT]!,
+      x[b + B_ADDRESS0]!,
+      x[b + B_ADDRESS0 + 1]!,
+      x[b + B_ADDRESS0 + 2]!,
+      x[b + B_ADDRESS0 + 3]!,
+    );
+    out.text(`${method} `);
+    out.message(copy, copy.word(W_RURI_OFF), copy.word(W_RURI_LEN));
+    out.text(' SIP/2.0\r\n');
+    this.ourVia(copy);
+    out.text('Max-Forwards: 70\r\n');
+    for (let n = copy.findHeader(HDR_ROUTE); n >= 0; n = copy.findHeader(HDR_ROUTE, n + 1))
+      this.line(copy, n);
+    this.lineAt(copy, W_FROM_OFF);
+    if (answer !== null && answer.word(W_TO_TAG_LEN) !== 0) this.lineAt(answer, W_TO_OFF);
+    else this.lineAt(copy, W_TO_OFF);
+    this.lineAt(copy, W_CALL_ID_OFF);
+    out.text('CSeq: ');
+    out.message(copy, copy.word(W_CSEQ_OFF), copy.word(W_CSEQ_LEN));
+    out.text(` ${method}\r\nContent-Length: 0\r\n\r\n`);
+    out.send();
+    w.count(COUNTERS.forwardedRequests);
+  }
+
+  /** The topmost Via line of a copy: ours, for we put it on a line of its own. */
+  private ourVia(copy: Message): void {
+    const start = copy.word(W_VIA_LINE_OFF);
+    this.out.message(copy, start, copy.word(W_VIA_LINE_END) - start);
+  }
+
+  private line(message: Message, header: number): void {
+    const start = message.headerLine(header);
+    this.out.message(message, start, message.headerEnd(header) - start);
+  }
+
+  /** The header line whose value begins at the offset in word `offsetWord`. */
+  private lineAt(message: Message, offsetWord: number): void {
+    const offset = message.word(offsetWord);
+    for (let n = 0; n < message.headerCount; n++) {
+      if (offset >= message.headerLine(n) && offset < message.headerEnd(n)) {
+        this.line(message, n);
+        return;
+      }
+    }
+  }
+}

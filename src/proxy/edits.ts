@@ -1,0 +1,104 @@
+/**
+ * The edits that make a forwarded copy of a request: sorted splices, and their text in one run.
+ *
+ * Text is written to the scratch as each edit is added; only if the order of the message differs from the order of
+ * writing is it gathered once more.
+ */
+import type { Scratch } from '../memory/shard-memory.js';
+import { X_ARGS } from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import type { Outgoing } from './outgoing.js';
+
+/** Same bound as the core's. */
+export const EDITS_MAX = 32;
+
+export class Edits {
+  count = 0;
+  /** After finish(): where the text of all edits stands. */
+  textAt = 0;
+  textLength = 0;
+
+  private readonly offset = new Int32Array(EDITS_MAX);
+  private readonly drop = new Int32Array(EDITS_MAX);
+  private readonly at = new Int32Array(EDITS_MAX);
+  private readonly length = new Int32Array(EDITS_MAX);
+  private readonly scratch: Scratch;
+  private open = 0;
+
+  constructor(scratch: Scratch) {
+    this.scratch = scratch;
+  }
+
+  reset(): void {
+    this.count = 0;
+    this.open = this.scratch.at;
+  }
+
+  /** Text written to the scratch from now on belongs to the next add(). */
+  begin(): void {
+    this.open = this.scratch.at;
+  }
+
+  /** Adds an edit with the text written since begin().  False: too many edits. */
+  add(offset: number, drop: number): boolean {
+    return this.addText(offset, drop, this.open, this.scratch.at - this.open);
+  }
+
+  /** Adds an edit whose text stands anywhere in the memory; equal offsets keep the order of adding. */
+  addText(offset: number, drop: number, at: number, length: number): boolean {
+    if (this.count === EDITS_MAX) return false;
+    let n = this.count++;
+    while (n > 0 && this.offset[n - 1]! > offset) {
+      this.offset[n] = this.offset[n - 1]!;
+      this.drop[n] = this.drop[n - 1]!;
+      this.at[n] = this.at[n - 1]!;
+      this.length[n] = this.length[n - 1]!;
+      n--;
+    }
+    this.offset[n] = offset;
+    this.drop[n] = drop;
+    this.at[n] = at;
+    this.length[n] = length;
+    this.open = this.scratch.at;
+    return true;
+  }
+
+  /** Writes the list to the arguments of transactionAddBranch. */
+  finish(x: Uint32Array): void {
+    x[X_ARGS] = this.count;
+    let arg = X_ARGS + 1;
+    let inOrder = true;
+    let end = -1;
+    let total = 0;
+    for (let n = 0; n < this.count; n++) {
+      x[arg] = this.offset[n]!;
+      x[arg + 1] = this.drop[n]!;
+      x[arg + 2] = this.length[n]!;
+      arg += 3;
+      if (this.length[n] === 0) continue;
+      if (end < 0) this.textAt = this.at[n]!;
+      else if (end !== this.at[n]) inOrder = false;
+      end = this.at[n]! + this.length[n]!;
+      total += this.length[n]!;
+    }
+    this.textLength = total;
+    if (inOrder) {
+      if (total === 0) this.textAt = this.scratch.at;
+      return;
+    }
+    const start = this.scratch.at;
+    for (let n = 0; n < this.count; n++) this.scratch.copy(this.at[n]!, this.length[n]!);
+    this.textAt = start;
+  }
+
+  /** The edits applied, as pieces of an outgoing message: for a copy that no transaction keeps. */
+  apply(message: Message, out: Outgoing): void {
+    let from = 0;
+    for (let n = 0; n < this.count; n++) {
+      out.message(message, from, this.offset[n]! - from);
+      out.piece(this.at[n]!, this.length[n]!);
+      from = this.offset[n]! + this.drop[n]!;
+    }
+    out.message(message, from, message.length - from);
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * One request's passage through the proxy: what the route decided about it so far.
+ *
+ * A flyweight like Message; it leaves circulation only while its route waits for something elsewhere.
+ */
+import type { Message } from '../sip/message.js';
+
+/** Header fields a route may add to, or take out of, one request. */
+export const HEADER_EDITS_MAX = 16;
+/** Targets of one fork, the first included. */
+export const TARGETS_MAX = 16;
+
+export class Passage {
+  message: Message;
+
+  /** Key of the server transaction that would be made, two words. */
+  readonly key = new Uint32Array(2);
+  /** The transaction, once there is one. */
+  transactionIndex = 0;
+  transactionGeneration = 0;
+
+  /** The Via gets `received`, or the answer goes to the source port.  [RFC 3261 18.2.1, RFC 3581] */
+  needsReceived = false;
+  rportWanted = false;
+  /** Where answers go. */
+  answerPort = 0;
+
+  /** R-URI to send instead of the received one; null: as received. */
+  requestUri: string | null = null;
+  /** Next hop that overrides Route and R-URI ($du). */
+  destination: string | null = null;
+  readonly targets: string[] = [];
+
+  recordRoute = false;
+  recordRouteParams = '';
+  /** Route values taken off the top, and whether the last one is taken off (strict router before us). */
+  routesTaken = 0;
+  lastRouteTaken = false;
+  /** URI to append as last Route (strict router behind us), without brackets. */
+  routeAppended: string | null = null;
+  /** loose_route() was run; its result. */
+  looseRouted = false;
+
+  readonly headersAppended: string[] = [];
+  readonly headersRemoved: number[] = [];
+
+  onReply = 0;
+  onFailure = 0;
+  onBranch = 0;
+
+  /** A final or stateless answer was given, or the request was relayed. */
+  answered = false;
+  relayed = false;
+  /** The message and this object belong to a suspended route. */
+  detached = false;
+  /** Made from a stored request, for a failure route. */
+  isFailure = false;
+
+  constructor(message: Message) {
+    this.message = message;
+  }
+
+  /** Ready for another request. */
+  reset(): void {
+    this.transactionIndex = 0;
+    this.transactionGeneration = 0;
+    this.needsReceived = false;
+    this.rportWanted = false;
+    this.answerPort = 0;
+    this.requestUri = null;
+    this.destination = null;
+    this.targets.length = 0;
+    this.recordRoute = false;
+    this.recordRouteParams = '';
+    this.routesTaken = 0;
+    this.lastRouteTaken = false;
+    this.routeAppended = null;
+    this.looseRouted = false;
+    this.headersAppended.length = 0;
+    this.headersRemoved.length = 0;
+    this.onReply = 0;
+    this.onFailure = 0;
+    this.onBranch = 0;
+    this.answered = false;
+    this.relayed = false;
+    this.detached = false;
+    this.isFailure = false;
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * What the proxy asks of the rooms above it.
+ */
+import type { Scratch } from '../memory/shard-memory.js';
+import type { Message } from '../sip/message.js';
+import type { Passage } from './passage.js';
+
+/** Asks what to do: the operator's routes.  None may throw; the runner answers for them. */
+export interface RouteScript {
+  /** The request route.  False: it failed, and the request is to be answered 500 if nothing was. */
+  request(passage: Passage): boolean;
+  /** The failure route `route`; `code` is the best answer, `reply` its message if it came from outside. */
+  failure(route: number, passage: Passage, code: number): boolean;
+  /** A reply route; false drops the answer (provisional ones only). */
+  reply(route: number, message: Message): boolean;
+  /** The branch route, before branch `branch` of the request goes out; it may set passage.requestUri and destination. */
+  branch(route: number, passage: Passage, branch: number): void;
+  /** Whether a reply route runs for every answer, without t_on_reply. */
+  readonly hasReplyForAll: boolean;
+}
+
+/** Is told what happened: the dialog tracker.  The transaction's registers are loaded where one is spoken of. */
+export interface ProxyObserver {
+  /** A request route, or another route on the transaction in hand, is about to run. */
+  begin(message: Message): void;
+  adopt(): void;
+  /** Our own topmost Route was taken off; its URI's parameters stand at [offset, offset + length) of the message. */
+  looseRouted(message: Message, paramsOffset: number, paramsLength: number): void;
+  /** Appends parameters to the Record-Route that is being written. */
+  writeRecordRouteParameters(scratch: Scratch): void;
+  /** The request goes out in the transaction in hand. */
+  relayed(message: Message): void;
+  /** The request route is over. */
+  scriptEnded(message: Message, hasTransaction: boolean): void;
+  /** An answer to the transaction in hand is about to go upstream: `message`, or one made here (null). */
+  reply(message: Message | null, code: number, ownRecordRoutes: number): void;
+  /** The transaction in hand is about to be freed. */
+  transactionEnded(): void;
+  /** Dialogs that are due. */
+  tick(): void;
+}
+
+/** Where a name leads; see transport/resolve.ts. */
+export type Destination = { readonly address: string; readonly port: number };
+
+/** Finds addresses of names, off the packet path. */
+export interface NameResolver {
+  /** What the cache knows: a destination, null for "no such name", undefined for "not known yet". */
+  lookup(host: string, port: number, transport: string): Destination | null | undefined;
+  /** Finds it out; afterwards lookup() answers. */
+  resolve(host: string, port: number, transport: string): Promise<void>;
+}

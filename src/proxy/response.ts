@@ -1,0 +1,367 @@
+/**
+ * Answers of branches: matched, gathered, the best chosen and sent upstream.  [RFC 3261 16.7]
+ */
+import {
+  B_CODE,
+  B_FINAL_DUE,
+  B_FLAGS,
+  B_REPLY_BYTES,
+  B_RETRANSMIT_DUE,
+  B_STATE,
+  T_ADDRESS0,
+  T_BRANCH_COUNT,
+  T_CODE,
+  T_CSEQ,
+  T_END_DUE,
+  T_FINISHED,
+  T_FLAGS,
+  T_FLOW,
+  T_KIND,
+  T_LOOP_HASH,
+  T_METHOD,
+  T_ON_FAILURE,
+  T_ON_REPLY,
+  T_PORT,
+  T_STATE,
+} from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import {
+  M_CANCEL,
+  W_CSEQ_METHOD,
+  W_CSEQ_NUMBER,
+  W_VIA_BRANCH_LEN,
+  W_VIA_BRANCH_OFF,
+  W_VIA_COUNT,
+} from '../sip/words.js';
+import {
+  ANSWER_IGNORED,
+  ANSWER_ONLY_ACK,
+  ANSWER_PASSED_WITH_ACK,
+  clientFinished,
+  clientInviteAnswer,
+} from '../transaction/client-invite.js';
+import { clientNonInviteAnswer } from '../transaction/client-non-invite.js';
+import { lingerOn } from '../transaction/server-invite.js';
+import {
+  B_CANCEL_ANSWERED,
+  B_CANCEL_WANTED,
+  B_RECORD_ROUTES,
+  B_TIMED_OUT,
+  BRANCH_COMPLETED,
+  BRANCH_PROCEEDING,
+  BRANCH_SPENT,
+  KIND_INVITE_SERVER,
+  SERVER_ACCEPTED,
+  SERVER_COMPLETED,
+  SERVER_PROCEEDING,
+  T_CANCELLED,
+  T_HAD_6XX,
+} from '../transaction/states.js';
+import { branchAt, type Downstream } from './downstream.js';
+import { Passage } from './passage.js';
+import type { ProxyObserver, RouteScript } from './ports.js';
+import type { Upstream } from './upstream.js';
+import { BranchName } from './via.js';
+import { COUNTERS, type Workspace } from './workspace.js';
+
+const STATUS_OK = 0;
+
+export class Responses {
+  private readonly w: Workspace;
+  private readonly observer: ProxyObserver;
+  private readonly script: RouteScript;
+  private readonly up: Upstream;
+  private readonly down: Downstream;
+  private readonly name = new BranchName();
+  /** The stored request, parsed again: for failure routes and answers of our own. */
+  private readonly stored: Passage;
+  private readonly kept: Message;
+
+  constructor(w: Workspace, observer: ProxyObserver, script: RouteScript, up: Upstream, down: Downstream) {
+    this.w = w;
+    this.observer = observer;
+    this.script = script;
+    this.up = up;
+    this.down = down;
+    this.stored = new Passage(w.newMessage());
+    this.kept = w.newMessage();
+  }
+
+  /** A response came. */
+  receive(message: Message): void {
+    const { w } = this;
+    const x = w.x;
+    const branch = this.match(message);
+    if (branch < 0) {
+      w.count(COUNTERS.repliesStray);
+      return;
+    }
+    const b = branchAt(branch);
+    if (message.word(W_CSEQ_METHOD) === M_CANCEL) {
+      x[b + B_FLAGS] = x[b + B_FLAGS]! | B_CANCEL_ANSWERED;
+      x[b + B_RETRANSMIT_DUE] = 0;
+      w.native.transactionStore();
+      return;
+    }
+    const code = message.code;
+    if (!this.replyRoute(message, code)) {
+      w.native.transactionStore();
+      return;
+    }
+    const now = w.native.nowTick();
+    const answer =
+      x[T_KIND] === KIND_INVITE_SERVER
+        ? clientInviteAnswer(x, b, code, now, w.timers)
+        : clientNonInviteAnswer(x, b, code);
+    lingerOn(x, now, w.timers);
+    if (answer === ANSWER_IGNORED) w.count(COUNTERS.repliesAbsorbed);
+    else if (answer === ANSWER_ONLY_ACK) {
+      this.down.sendAck(branch, message);
+      w.count(COUNTERS.repliesAbsorbed);
+    } else {
+      if (answer === ANSWER_PASSED_WITH_ACK) this.down.sendAck(branch, message);
+      this.passed(message, branch, code);
+    }
+    w.native.transactionStore();
+  }
+
+  /** Loads the transaction of a response and finds its branch; -1: it is nobody's.  [17.1.3, RFC 6026 7.3] */
+  private match(message: Message): number {
+    const { w, name } = this;
+    if (message.word(W_VIA_COUNT) < 2) return -1;
+    const at = message.at + message.word(W_VIA_BRANCH_OFF);
+    if (!name.read(message.bytes, at, message.word(W_VIA_BRANCH_LEN))) return -1;
+    if (name.owner !== w.owner) return -1;
+    if (w.native.transactionLoad(name.index, name.generation) !== STATUS_OK) return -1;
+    const x = w.x;
+    if (x[T_LOOP_HASH] !== name.hash || name.branch >= x[T_BRANCH_COUNT]!) return -1;
+    if (x[T_CSEQ] !== message.word(W_CSEQ_NUMBER)) return -1;
+    const method = message.word(W_CSEQ_METHOD);
+    if (method !== x[T_METHOD] && (method !== M_CANCEL || x[T_KIND] !== KIND_INVITE_SERVER)) return -1;
+    return name.branch;
+  }
+
+  /** Runs the reply routes; false: the answer is dropped. */
+  private replyRoute(message: Message, code: number): boolean {
+    const route = this.w.x[T_ON_REPLY]!;
+    if (route === 0 && !this.script.hasReplyForAll) return true;
+    this.observer.adopt();
+    return this.script.reply(route, message) || code >= 200;
+  }
+
+  /** An answer that the machine did not absorb. */
+  private passed(message: Message, branch: number, code: number): void {
+    const x = this.w.x;
+    const b = branchAt(branch);
+    if (code < 200) {
+      if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(branch);
+      if (code > 100 && x[T_STATE] === SERVER_PROCEEDING) this.up.pass(message, code, this.routesOf(b));
+      return;
+    }
+    if (code < 300) {
+      if (x[T_KIND] !== KIND_INVITE_SERVER) {
+        if (x[T_STATE] === SERVER_PROCEEDING) this.up.pass(message, code, this.routesOf(b));
+        this.shedWhenDone();
+        return;
+      }
+      this.up.pass(message, code, this.routesOf(b));
+      this.down.cancelPending();
+      this.shedWhenDone();
+      return;
+    }
+    if ((x[b + B_FLAGS]! & B_TIMED_OUT) !== 0) {
+      x[b + B_CODE] = 408;
+      this.negative(null, branch, 408);
+      return;
+    }
+    this.negative(message, branch, code);
+  }
+
+  private routesOf(b: number): number {
+    return this.w.x[b + B_FLAGS]! & B_RECORD_ROUTES;
+  }
+
+  /**
+   * A branch ended without success: `message`, or a code of our own.  The registers are stored by the caller.
+   */
+  negative(message: Message | null, branch: number, code: number): void {
+    const x = this.w.x;
+    if (x[T_STATE] !== SERVER_PROCEEDING) {
+      this.shedWhenDone();
+      return;
+    }
+    if (code >= 600 && (x[T_FLAGS]! & T_HAD_6XX) === 0) {
+      x[T_FLAGS] = x[T_FLAGS]! | T_HAD_6XX;
+      this.down.cancelPending();
+    }
+    if (!this.allEnded()) {
+      if (message !== null) this.up.keep(message, branch);
+      return;
+    }
+    this.conclude(message, branch);
+  }
+
+  /** Whether every branch has its final answer. */
+  allEnded(): boolean {
+    const x = this.w.x;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++)
+      if (x[branchAt(n) + B_STATE]! < BRANCH_COMPLETED) return false;
+    return true;
+  }
+
+  /** All branches ended without success: a failure route may go on, else the best answer goes upstream. */
+  private conclude(message: Message | null, branch: number): void {
+    const { w } = this;
+    const x = w.x;
+    const best = this.best();
+    const code = x[branchAt(best) + B_CODE]!;
+    if (
+      x[T_ON_FAILURE] !== 0 &&
+      (x[T_FLAGS]! & T_CANCELLED) === 0 &&
+      this.failureRoute(message, branch, best, code)
+    )
+      return;
+    if (message !== null && best === branch) {
+      this.up.pass(message, code, this.routesOf(branchAt(branch)));
+      return;
+    }
+    if (x[branchAt(best) + B_REPLY_BYTES] !== 0 && w.parkBranchReply(1, this.kept, best)) {
+      this.up.passKept(this.kept, code, this.routesOf(branchAt(best)));
+      return;
+    }
+    this.answerOwn(code);
+  }
+
+  /** Number of the branch with the best answer: 6xx first, else the lowest class, in it what lets the caller go on. */
+  private best(): number {
+    const x = this.w.x;
+    let best = -1;
+    let bestRank = 0;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
+      const b = branchAt(n);
+      if (x[b + B_STATE] !== BRANCH_COMPLETED) continue;
+      const rank = rankOf(x[b + B_CODE]!);
+      if (best < 0 || rank < bestRank) {
+        best = n;
+        bestRank = rank;
+      }
+    }
+    return best < 0 ? 0 : best;
+  }
+
+  /** Runs the failure route; true if it took the request further or answered it. */
+  private failureRoute(message: Message | null, branch: number, best: number, code: number): boolean {
+    const { w, stored } = this;
+    const x = w.x;
+    const route = x[T_ON_FAILURE]!;
+    if (message !== null) this.up.keep(message, branch);
+    if (!this.loadStored()) return false;
+    x[T_ON_FAILURE] = 0;
+    stored.isFailure = true;
+    const before = x[T_BRANCH_COUNT]!;
+    this.observer.begin(stored.message);
+    this.observer.adopt();
+    this.script.failure(route, stored, code);
+    if (x[T_STATE] !== SERVER_PROCEEDING) return true;
+    if (x[T_BRANCH_COUNT] === before) return false;
+    for (let n = 0; n < before; n++) x[branchAt(n) + B_STATE] = BRANCH_SPENT;
+    x[branchAt(best) + B_STATE] = BRANCH_SPENT;
+    return true;
+  }
+
+  /** Parses the stored request of the transaction in hand into `stored`.  False: it has been shed. */
+  loadStored(): boolean {
+    const { w, stored } = this;
+    if (!w.parkRequest(0, stored.message)) return false;
+    stored.reset();
+    bindUpstream(w, stored);
+    return true;
+  }
+
+  /** The passage that loadStored() filled. */
+  get storedPassage(): Passage {
+    return this.stored;
+  }
+
+  /** Answers the transaction in hand by ourselves, from its stored request. */
+  answerOwn(code: number, reason?: string): void {
+    if (this.loadStored()) this.up.answer(this.stored, code, reason);
+  }
+
+  /** A branch's patience is over: its result is a code of ours. */
+  timedOut(branch: number): void {
+    const x = this.w.x;
+    const b = branchAt(branch);
+    const isInvite = x[T_KIND] === KIND_INVITE_SERVER;
+    if (isInvite && x[b + B_STATE] === BRANCH_PROCEEDING && (x[T_FLAGS]! & T_CANCELLED) === 0) {
+      x[b + B_FLAGS] = x[b + B_FLAGS]! | B_TIMED_OUT;
+      this.down.cancel(branch);
+      return;
+    }
+    x[b + B_FINAL_DUE] = 0;
+    this.lost(branch, (x[T_FLAGS]! & T_CANCELLED) !== 0 ? 487 : 408);
+  }
+
+  /** A branch is over without an answer from outside: time-out, transport error.  [16.8, 16.9] */
+  lost(branch: number, code: number): void {
+    const x = this.w.x;
+    clientFinished(x, branchAt(branch), code);
+    if (x[T_KIND] !== KIND_INVITE_SERVER && code === 408) {
+      this.silent(branch);
+      return;
+    }
+    this.negative(null, branch, code);
+  }
+
+  /** A non-INVITE that timed out gets no answer, though a failure route sees 408.  [RFC 4320 4.2] */
+  private silent(branch: number): void {
+    const x = this.w.x;
+    if (x[T_STATE] !== SERVER_PROCEEDING || !this.allEnded()) return;
+    const best = this.best();
+    if (x[branchAt(best) + B_CODE] !== 408) {
+      this.conclude(null, branch);
+      return;
+    }
+    if (x[T_ON_FAILURE] !== 0 && this.failureRoute(null, branch, best, 408)) return;
+    this.giveUp();
+  }
+
+  /** The transaction in hand ends without an answer: it stays only to absorb copies. */
+  private giveUp(): void {
+    const { w } = this;
+    const now = w.native.nowTick();
+    w.x[T_STATE] = SERVER_COMPLETED;
+    w.x[T_FINISHED] = now;
+    w.x[T_END_DUE] = now + w.timers.waitTicks;
+  }
+
+  /** A transaction that succeeded and waits for nothing needs its request no more. */
+  private shedWhenDone(): void {
+    const x = this.w.x;
+    const succeeded = x[T_KIND] === KIND_INVITE_SERVER ? x[T_STATE] === SERVER_ACCEPTED : x[T_CODE]! >= 200;
+    if (succeeded && this.allEnded()) this.w.native.transactionShed();
+  }
+}
+
+/** Gives a stored request the flow and answer address that its transaction keeps. */
+export function bindUpstream(w: Workspace, passage: Passage): void {
+  const x = w.x;
+  const message = passage.message;
+  message.flow = x[T_FLOW]!;
+  message.port = x[T_PORT]!;
+  message.address0 = x[T_ADDRESS0]!;
+  message.address1 = x[T_ADDRESS0 + 1]!;
+  message.address2 = x[T_ADDRESS0 + 2]!;
+  message.address3 = x[T_ADDRESS0 + 3]!;
+  passage.answerPort = message.port;
+}
+
+/** Lower is better.  [16.7 step 6] */
+function rankOf(code: number): number {
+  if (code >= 600) return code - 600;
+  const hundred = Math.floor(code / 100);
+  const preferred = code === 401 || code === 407 || code === 415 || code === 420 || code === 484;
+  // A 503 says "do not come back for a while", which the caller must not take for us.
+  if (code === 503) return 9_000;
+  return hundred * 1_000 + (preferred ? 0 : 500) + (code % 100);
+}

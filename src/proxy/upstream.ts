@@ -1,0 +1,136 @@
+/**
+ * Towards the caller: our own answers, and answers of branches passed on.  [RFC 3261 16.7 steps 5, 9, 10]
+ *
+ * The transaction's registers are loaded unless a function says stateless; storing them is the caller's.
+ */
+import { S_COUNT, T_CODE, T_FLAGS, T_KIND, T_REPLY_BYTES, T_STATE } from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import { M_ACK, W_VIA_LINE_END, W_VIA_LINE_OFF, W_VIA_NEXT_OFF, W_VIA_OFF } from '../sip/words.js';
+import { inviteAnswered } from '../transaction/server-invite.js';
+import { nonInviteAnswered } from '../transaction/server-non-invite.js';
+import { KIND_INVITE_SERVER, SERVER_PROCEEDING, T_RANG } from '../transaction/states.js';
+import { REASONS, writeAnswer } from './answer.js';
+import { Outgoing } from './outgoing.js';
+import type { Passage } from './passage.js';
+import type { ProxyObserver } from './ports.js';
+import { COUNTERS, type Workspace } from './workspace.js';
+
+export class Upstream {
+  private readonly w: Workspace;
+  private readonly observer: ProxyObserver;
+  private readonly out: Outgoing;
+
+  constructor(w: Workspace, observer: ProxyObserver) {
+    this.w = w;
+    this.observer = observer;
+    this.out = new Outgoing(w.native, w.x, w.scratch);
+  }
+
+  /** Answers without a transaction, to where the request came from.  ACK is never answered. */
+  answerStateless(passage: Passage, code: number, reason = REASONS[code] ?? '', extra = ''): void {
+    const message = passage.message;
+    if (message.method === M_ACK) return;
+    this.out.to(
+      message.flow,
+      passage.answerPort,
+      message.address0,
+      message.address1,
+      message.address2,
+      message.address3,
+    );
+    writeAnswer(this.out, this.w, passage, code, reason, extra);
+    this.out.send();
+    this.w.count(COUNTERS.statelessReplies);
+    passage.answered = true;
+  }
+
+  /** Answers in the transaction in hand; nothing if it has its final answer.  A 100 is not kept: it can be made again. */
+  answer(passage: Passage, code: number, reason = REASONS[code] ?? '', extra = ''): boolean {
+    const x = this.w.x;
+    if (x[T_STATE] !== SERVER_PROCEEDING) return false;
+    if (code > 100) this.observer.reply(null, code, 0);
+    this.out.toUpstream();
+    writeAnswer(this.out, this.w, passage, code, reason, extra);
+    if (code > 100) this.w.native.transactionSetReply();
+    this.out.send();
+    this.sent(code);
+    return true;
+  }
+
+  /** Repeats the last answer: the one kept, or a fresh 100. */
+  repeat(passage: Passage): void {
+    const x = this.w.x;
+    this.w.count(COUNTERS.repliesRepeated);
+    if (x[T_REPLY_BYTES] !== 0) {
+      this.w.native.transactionSendReply();
+    } else if (x[T_CODE] === 100) {
+      this.out.toUpstream();
+      writeAnswer(this.out, this.w, passage, 100, REASONS[100]!, '');
+      this.out.send();
+    }
+  }
+
+  /** Passes an answer on: our Via comes off, nothing else changes. */
+  pass(message: Message, code: number, ownRecordRoutes: number): void {
+    this.observer.reply(message, code, ownRecordRoutes);
+    this.out.toUpstream();
+    this.withoutTopVia(message);
+    const isInvite = this.w.x[T_KIND] === KIND_INVITE_SERVER;
+    if (!isInvite || code < 200 || code >= 300) this.w.native.transactionSetReply();
+    this.out.send();
+    this.w.count(COUNTERS.forwardedReplies);
+    this.sent(code);
+  }
+
+  /** Passes a 2xx on that came after the transaction had its final answer.  [16.7 step 5] */
+  passLate2xx(message: Message): void {
+    this.out.toUpstream();
+    this.withoutTopVia(message);
+    this.out.send();
+    this.w.count(COUNTERS.forwardedReplies);
+  }
+
+  /** Passes on an answer that a branch kept: its Via is off already. */
+  passKept(message: Message, code: number, ownRecordRoutes: number): void {
+    this.observer.reply(message, code, ownRecordRoutes);
+    this.out.toUpstream();
+    this.out.message(message, 0, message.length);
+    this.w.native.transactionSetReply();
+    this.out.send();
+    this.w.count(COUNTERS.forwardedReplies);
+    this.sent(code);
+  }
+
+  /** Keeps an answer with branch `branch` until the others have theirs. */
+  keep(message: Message, branch: number): void {
+    this.out.toUpstream();
+    this.withoutTopVia(message);
+    this.w.native.transactionSetBranchReply(branch);
+    this.w.x[S_COUNT] = 0;
+  }
+
+  private withoutTopVia(message: Message): void {
+    const start = message.word(W_VIA_LINE_OFF);
+    const next = message.word(W_VIA_NEXT_OFF);
+    if (next === 0) {
+      const end = message.word(W_VIA_LINE_END);
+      this.out.message(message, 0, start);
+      this.out.message(message, end, message.length - end);
+      return;
+    }
+    const value = message.word(W_VIA_OFF);
+    this.out.message(message, 0, value);
+    this.out.message(message, next, message.length - next);
+  }
+
+  /** The machine and the books hear of it. */
+  private sent(code: number): void {
+    const x = this.w.x;
+    x[T_CODE] = code;
+    if (code > 100 && code < 200) x[T_FLAGS] = x[T_FLAGS]! | T_RANG;
+    this.w.count(COUNTERS.repliesSent);
+    const now = this.w.native.nowTick();
+    if (x[T_KIND] === KIND_INVITE_SERVER) inviteAnswered(x, code, now, this.w.timers);
+    else nonInviteAnswered(x, code, now, this.w.timers);
+  }
+}

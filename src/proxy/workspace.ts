@@ -1,0 +1,126 @@
+/**
+ * What one shard works with while it handles a message: native calls, memory, parser, addresses, timers.
+ *
+ * Everything that would otherwise be module state, so that one thread can hold two shards.
+ */
+import type { Shard } from '../memory/addon.js';
+import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
+import { constant } from '../memory/words.js';
+import { Message } from '../sip/message.js';
+import { SipParser } from '../sip/parse.js';
+import type { TimerParams, Timers } from '../transaction/timers.js';
+import { timersOf } from '../transaction/timers.js';
+import type { ListenAddress } from '../transport/sockets.js';
+import { Sockets } from '../transport/sockets.js';
+
+export type ProxyParams = {
+  readonly tm: TimerParams;
+  readonly rr: {
+    readonly enable_full_lr: number;
+    readonly append_fromtag: number;
+    readonly enable_double_rr: number;
+  };
+  readonly core: {
+    readonly max_forwards: number;
+    readonly max_breadth: number;
+    readonly route_timeout_ms: number;
+  };
+};
+
+export class Workspace {
+  readonly native: Shard;
+  readonly memory: ShardMemory;
+  /** X: registers and arguments of native calls. */
+  readonly x: Uint32Array;
+  readonly scratch: Scratch;
+  readonly parser: SipParser;
+  readonly sockets: Sockets;
+  readonly timers: Timers;
+  readonly params: ProxyParams;
+  readonly owner: number;
+
+  constructor(
+    native: Shard,
+    memory: ShardMemory,
+    listen: readonly ListenAddress[],
+    params: ProxyParams,
+    owner: number,
+  ) {
+    this.native = native;
+    this.memory = memory;
+    this.x = memory.exchange;
+    this.scratch = memory.scratch;
+    this.parser = new SipParser(memory.wasm);
+    this.sockets = new Sockets(listen);
+    this.timers = timersOf(params.tm);
+    this.params = params;
+    this.owner = owner;
+  }
+
+  newMessage(): Message {
+    return new Message(this.memory.bytes, this.memory.words, this.memory.buffer);
+  }
+
+  /**
+   * Copies the stored request of the transaction in hand to parking place `place` and parses it into `message`.
+   * False: it has been shed.
+   */
+  parkRequest(place: number, message: Message): boolean {
+    const parked = this.memory.parked[place]!;
+    const length = this.native.transactionRequest(parked.at, parked.room);
+    return length !== 0 && this.bindParked(place, message, length);
+  }
+
+  /** The same for branch `branch`'s copy as it went out. */
+  parkBranchRequest(place: number, message: Message, branch: number): boolean {
+    const parked = this.memory.parked[place]!;
+    const length = this.native.transactionBranchRequest(branch, parked.at, parked.room);
+    return length !== 0 && this.bindParked(place, message, length);
+  }
+
+  /** The same for the answer that branch `branch` keeps. */
+  parkBranchReply(place: number, message: Message, branch: number): boolean {
+    const parked = this.memory.parked[place]!;
+    const length = this.native.transactionBranchReply(branch, parked.at, parked.room);
+    return length !== 0 && this.bindParked(place, message, length);
+  }
+
+  private bindParked(place: number, message: Message, length: number): boolean {
+    const parked = this.memory.parked[place]!;
+    message.at = parked.at;
+    message.length = length;
+    message.w = parked.words >> 2;
+    message.slot = -1;
+    this.parser.parse(parked.at, length, parked.words);
+    return true;
+  }
+
+  /** Adds one to a counter of this shard. */
+  count(counter: number): void {
+    this.native.count(counter, 1);
+  }
+}
+
+/** Counters the proxy keeps; the names are Kamailio's groups. */
+export const COUNTERS = {
+  receivedRequests: constant('CounterCoreRcvRequests'),
+  receivedReplies: constant('CounterCoreRcvReplies'),
+  forwardedRequests: constant('CounterCoreFwdRequests'),
+  forwardedReplies: constant('CounterCoreFwdReplies'),
+  droppedRequests: constant('CounterCoreDropRequests'),
+  droppedReplies: constant('CounterCoreDropReplies'),
+  failedRequests: constant('CounterCoreErrRequests'),
+  badMessages: constant('CounterCoreBadMsg'),
+  steeredTwice: constant('CounterCoreSteeredTwice'),
+  noMemory: constant('CounterCoreNoMemory'),
+  routeErrors: constant('CounterCoreRouteErrors'),
+  sendErrors: constant('CounterCoreSendErrors'),
+  serverTransactions: constant('CounterTmUasTransactions'),
+  clientTransactions: constant('CounterTmUacTransactions'),
+  repliesAbsorbed: constant('CounterTmRplAbsorbed'),
+  repliesStray: constant('CounterTmRplStray'),
+  repliesSent: constant('CounterTmRplSent'),
+  requestsRepeated: constant('CounterTmReqRetransmissions'),
+  repliesRepeated: constant('CounterTmRplRetransmissions'),
+  statelessReplies: constant('CounterSlSentReplies'),
+} as const;
