@@ -56,6 +56,7 @@ import {
   SERVER_PROCEEDING,
   T_CANCELLED,
   T_HAD_6XX,
+  T_SUSPENDED,
 } from '../transaction/states.js';
 import { branchAt, type Downstream } from './downstream.js';
 import { Passage } from './passage.js';
@@ -263,7 +264,7 @@ export class Responses {
     this.observer.adopt();
     this.script.failure(route, stored, code);
     if (x[T_STATE] !== SERVER_PROCEEDING) return true;
-    if (x[T_BRANCH_COUNT] === before) return false;
+    if (x[T_BRANCH_COUNT] === before && (x[T_FLAGS]! & T_SUSPENDED) === 0) return false;
     for (let n = 0; n < before; n++) x[branchAt(n) + B_STATE] = BRANCH_SPENT;
     x[branchAt(best) + B_STATE] = BRANCH_SPENT;
     return true;

@@ -1,0 +1,652 @@
+/**
+ * A request's path through the proxy: transaction, validation, route, forwarding.  [RFC 3261 16]
+ *
+ * One ProxyCore per shard.  Synchronous from datagram in to datagram queued; a relay to a name that is not in the cache,
+ * or a route that waits, suspends the transaction and goes on later on the same shard.
+ */
+import {
+  B_ADDRESS0,
+  B_END_DUE,
+  B_FINAL_DUE,
+  B_FLAGS,
+  B_PORT,
+  B_RETRANSMIT_DUE,
+  B_RETRANSMIT_INTERVAL,
+  B_STATE,
+  T_ADDRESS0,
+  T_BRANCH_COUNT,
+  T_CREATED,
+  T_CSEQ,
+  T_END_DUE,
+  T_FLAGS,
+  T_FLOW,
+  T_GENERATION,
+  T_INDEX,
+  T_KIND,
+  T_LOOP_HASH,
+  T_METHOD,
+  T_ON_BRANCH,
+  T_ON_FAILURE,
+  T_ON_REPLY,
+  T_PORT,
+  T_RETRANSMIT_DUE,
+  T_ROUTE_DUE,
+  T_STATE,
+  X_ARGS,
+  X_LIST,
+} from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import {
+  F_BAD_VERSION,
+  FAULT_NAMES,
+  M_ACK,
+  M_CANCEL,
+  M_INVITE,
+  W_CSEQ_NUMBER,
+  W_STATUS,
+} from '../sip/words.js';
+import { clientInviteDue } from '../transaction/client-invite.js';
+import { clientNonInviteDue } from '../transaction/client-non-invite.js';
+import { inviteAcknowledged, inviteAnswerDue, inviteRepeated } from '../transaction/server-invite.js';
+import { nonInviteRepeated } from '../transaction/server-non-invite.js';
+import {
+  B_CANCEL_SENT,
+  BRANCH_CALLING,
+  BRANCH_COMPLETED,
+  KIND_INVITE_SERVER,
+  KIND_NON_INVITE_SERVER,
+  SERVER_CONFIRMED,
+  SERVER_PROCEEDING,
+  T_CANCELLED,
+  T_SUSPENDED,
+} from '../transaction/states.js';
+import { hasOwnTag } from './answer.js';
+import { branchAt, Downstream } from './downstream.js';
+import { looseRoute, yieldToStrictRouter } from './loose-route.js';
+import { HOP_FOUND, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
+import { Passage, TARGETS_MAX } from './passage.js';
+import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
+import { Responses } from './response.js';
+import { Upstream } from './upstream.js';
+import { breadthOf, isExhausted, LoopCheck } from './validate.js';
+import { readSender } from './via.js';
+import { COUNTERS, type Workspace } from './workspace.js';
+
+const STATUS_OK = 0;
+const STATUS_NO_MEMORY = 3;
+/** Transactions whose time has come, handled between two batches at most. */
+const DUE_PER_TICK_MAX = 256;
+/** Scratch that one due transaction may need. */
+const SCRATCH_PER_DUE_BYTES = 80 * 1024;
+
+/** Told when a route outlives its call; the shard keeps its message in place until it is released. */
+export interface SlotKeeper {
+  /** Takes the message's slot out of circulation.  False: no slot can be spared. */
+  keep(message: Message): boolean;
+  release(message: Message): void;
+}
+
+export class ProxyCore {
+  readonly w: Workspace;
+  readonly up: Upstream;
+  readonly down: Downstream;
+  readonly responses: Responses;
+  private readonly observer: ProxyObserver;
+  private readonly script: RouteScript;
+  private readonly resolver: NameResolver;
+  private readonly slots: SlotKeeper;
+  private readonly hops: NextHop[] = [];
+  private readonly loopCheck: LoopCheck;
+  private readonly due = new Uint32Array(DUE_PER_TICK_MAX);
+  private passage: Passage;
+  private readonly spare: Passage[] = [];
+
+  constructor(
+    w: Workspace,
+    observer: ProxyObserver,
+    script: RouteScript,
+    resolver: NameResolver,
+    slots: SlotKeeper,
+  ) {
+    this.w = w;
+    this.observer = observer;
+    this.script = script;
+    this.resolver = resolver;
+    this.slots = slots;
+    this.up = new Upstream(w, observer);
+    this.down = new Downstream(w, observer);
+    this.responses = new Responses(w, observer, script, this.up, this.down);
+    this.loopCheck = new LoopCheck(w);
+    for (let n = 0; n < TARGETS_MAX; n++) this.hops.push(new NextHop());
+    this.passage = new Passage(w.newMessage());
+  }
+
+  /** The message to bind the next datagram to. */
+  get inHand(): Message {
+    return this.passage.message;
+  }
+
+  /** Handles the message in hand, parsed; its datagram came to this shard and belongs here. */
+  receive(): void {
+    const message = this.passage.message;
+    if (message.isRequest) {
+      this.w.count(COUNTERS.receivedRequests);
+      this.request();
+    } else {
+      this.w.count(COUNTERS.receivedReplies);
+      if (message.word(W_STATUS) === 0) this.responses.receive(message);
+      else this.w.count(COUNTERS.badMessages);
+    }
+  }
+
+  // -- requests ------------------------------------------------------------------------------------------------------
+
+  private request(): void {
+    const passage = this.passage;
+    const message = passage.message;
+    passage.reset();
+    readSender(passage, false);
+    const fault = message.word(W_STATUS);
+    if (fault !== 0) {
+      this.refuseFault(passage, fault);
+      return;
+    }
+    const method = message.method;
+    if (method === M_ACK) {
+      if (this.acknowledged(passage)) return;
+    } else if (method === M_CANCEL) {
+      if (this.cancelled(passage)) return;
+    } else if (this.repeated(passage)) {
+      return;
+    }
+    if (this.loopCheck.loops(message)) {
+      this.up.answerStateless(passage, 482);
+      return;
+    }
+    this.route(passage);
+  }
+
+  /** A request that breaks the grammar: answered where that is possible.  [16.3 step 1] */
+  private refuseFault(passage: Passage, fault: number): void {
+    this.w.count(COUNTERS.badMessages);
+    const message = passage.message;
+    if (message.method === M_ACK || !this.w.parser.answerable(message.w * 4)) {
+      this.w.count(COUNTERS.droppedRequests);
+      return;
+    }
+    if (fault === F_BAD_VERSION) this.up.answerStateless(passage, 505);
+    else this.up.answerStateless(passage, 400, reasonOf(fault));
+  }
+
+  /** ACK for a negative answer of ours ends here. */
+  private acknowledged(passage: Passage): boolean {
+    const { w } = this;
+    const message = passage.message;
+    if (w.native.transactionMatch(message.at, message.w * 4, 1) === STATUS_OK) {
+      if (!inviteAcknowledged(w.x, w.native.nowTick(), w.timers)) return false;
+      if (w.x[T_STATE] === SERVER_CONFIRMED && this.responses.allEnded()) w.native.transactionShed();
+      w.native.transactionStore();
+      return true;
+    }
+    return message.hasToTag && hasOwnTag(w, message);
+  }
+
+  /** CANCEL of a transaction we know: answered, and passed to the branches that still ring.  [16.10, 9.2] */
+  private cancelled(passage: Passage): boolean {
+    const { w } = this;
+    const x = w.x;
+    const message = passage.message;
+    if (w.native.transactionMatch(message.at, message.w * 4, 1) !== STATUS_OK) return false;
+    this.up.answerStateless(passage, 200);
+    if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_CANCELLED) !== 0) return true;
+    x[T_FLAGS] = x[T_FLAGS]! | T_CANCELLED;
+    this.down.cancelPending();
+    if (x[T_BRANCH_COUNT] === 0) this.responses.answerOwn(487);
+    w.native.transactionStore();
+    return true;
+  }
+
+  /** A copy of a request that we have: the last answer again.  Leaves the key for a new transaction. */
+  private repeated(passage: Passage): boolean {
+    const { w } = this;
+    const x = w.x;
+    const message = passage.message;
+    const status = w.native.transactionMatch(message.at, message.w * 4, 0);
+    if (status !== STATUS_OK) {
+      passage.key[0] = x[X_ARGS]!;
+      passage.key[1] = x[X_ARGS + 1]!;
+      return false;
+    }
+    w.count(COUNTERS.requestsRepeated);
+    const now = w.native.nowTick();
+    const again =
+      x[T_KIND] === KIND_INVITE_SERVER
+        ? inviteRepeated(x, now, w.timers)
+        : nonInviteRepeated(x, now, w.timers);
+    if (again) this.up.repeat(passage);
+    w.native.transactionStore();
+    return true;
+  }
+
+  /** Runs the request route. */
+  private route(passage: Passage): void {
+    const message = passage.message;
+    this.observer.begin(message);
+    const fine = this.script.request(passage);
+    if (!fine) this.routeFailed(passage);
+    if (passage.detached) {
+      this.passage = this.spare.pop() ?? new Passage(this.w.newMessage());
+      return;
+    }
+    this.observer.scriptEnded(message, passage.transactionIndex !== 0);
+    if (!passage.relayed && !passage.answered && message.method !== M_ACK)
+      this.w.count(COUNTERS.droppedRequests);
+  }
+
+  /** A route threw: 500, unless something went out already. */
+  routeFailed(passage: Passage): void {
+    this.w.count(COUNTERS.routeErrors);
+    if (!passage.relayed && !passage.answered) this.reply(passage, 500);
+  }
+
+  // -- what routes ask for -------------------------------------------------------------------------------------------
+
+  /** `loose_route()` */
+  looseRoute(passage: Passage): boolean {
+    return looseRoute(this.w, passage, this.observer);
+  }
+
+  /** `sl_send_reply()`: without a transaction, unless there is one. */
+  reply(passage: Passage, code: number, reason?: string, extra?: string): boolean {
+    if (!this.load(passage)) {
+      this.up.answerStateless(passage, code, reason, extra);
+      return true;
+    }
+    const sent = this.up.answer(passage, code, reason, extra);
+    if (sent && code >= 200) passage.answered = true;
+    this.w.native.transactionStore();
+    return sent;
+  }
+
+  /** `t_newtran()`: makes the server transaction.  False: no memory; the request has been answered 503. */
+  newTransaction(passage: Passage): boolean {
+    if (this.load(passage)) return true;
+    const { w } = this;
+    const x = w.x;
+    const message = passage.message;
+    if (message.method === M_ACK || message.method === M_CANCEL) return false;
+    x[X_ARGS] = passage.key[0]!;
+    x[X_ARGS + 1] = passage.key[1]!;
+    const status = w.native.transactionCreate(message.at, message.length, message.hasToTag ? 1 : 0);
+    if (status !== STATUS_OK) {
+      w.count(COUNTERS.noMemory);
+      this.up.answerStateless(passage, 503, undefined, 'Retry-After: 5\r\n');
+      return false;
+    }
+    const isInvite = message.method === M_INVITE;
+    x[T_KIND] = isInvite ? KIND_INVITE_SERVER : KIND_NON_INVITE_SERVER;
+    x[T_STATE] = SERVER_PROCEEDING;
+    x[T_METHOD] = message.method;
+    x[T_FLOW] = message.flow;
+    x[T_PORT] = passage.answerPort;
+    x[T_ADDRESS0] = message.address0;
+    x[T_ADDRESS0 + 1] = message.address1;
+    x[T_ADDRESS0 + 2] = message.address2;
+    x[T_ADDRESS0 + 3] = message.address3;
+    x[T_CSEQ] = message.word(W_CSEQ_NUMBER);
+    x[T_LOOP_HASH] = w.native.loopHash(message.at, message.w * 4);
+    x[T_CREATED] = w.native.nowTick();
+    // Until it is relayed or answered: a route that does neither leaves nothing behind.
+    x[T_END_DUE] = x[T_CREATED]! + w.timers.noAnswerTicks;
+    passage.transactionIndex = x[T_INDEX]!;
+    passage.transactionGeneration = x[T_GENERATION]!;
+    w.count(COUNTERS.serverTransactions);
+    if (isInvite) this.up.answer(passage, 100);
+    w.native.transactionStore();
+    return true;
+  }
+
+  /** Loads the passage's transaction into the registers; false if it has none or it is over. */
+  private load(passage: Passage): boolean {
+    const { w } = this;
+    const index = passage.transactionIndex;
+    if (index === 0) return false;
+    if (w.x[T_INDEX] === index && w.x[T_GENERATION] === passage.transactionGeneration && !passage.detached)
+      return true;
+    return w.native.transactionLoad(index, passage.transactionGeneration) === STATUS_OK;
+  }
+
+  /** `t_relay()`: forwards the request to its targets.  True: it went out, waits for a name, or was answered. */
+  relay(passage: Passage): boolean {
+    const message = passage.message;
+    if (isExhausted(message)) return this.reply(passage, 483);
+    if (passage.isFailure) return this.relayAgain(passage);
+    yieldToStrictRouter(this.w, passage);
+    const unknown = this.findHops(passage);
+    const stateless = message.method === M_ACK || message.method === M_CANCEL;
+    if (unknown !== null) return this.waitForName(passage, unknown, stateless);
+    if (stateless) {
+      const hop = this.hops[0]!;
+      passage.relayed =
+        this.hopStatus[0] === HOP_FOUND && this.down.sendStateless(passage, hop, passage.requestUri);
+      return passage.relayed;
+    }
+    if (!this.newTransaction(passage)) return true;
+    this.send(passage);
+    return true;
+  }
+
+  /** A failure route's t_relay(): more branches of the same transaction. */
+  private relayAgain(passage: Passage): boolean {
+    const x = this.w.x;
+    if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_CANCELLED) !== 0) return false;
+    const unknown = this.findHops(passage);
+    if (unknown !== null) {
+      passage.transactionIndex = x[T_INDEX]!;
+      passage.transactionGeneration = x[T_GENERATION]!;
+      return this.failOverToName(passage, unknown);
+    }
+    const before = x[T_BRANCH_COUNT]!;
+    this.takeRoutes(passage);
+    this.addBranches(passage);
+    return x[T_BRANCH_COUNT]! > before;
+  }
+
+  /** Finds the hops of all targets; the first name that must be looked up, or null. */
+  private findHops(passage: Passage): NextHop | null {
+    const { w, resolver } = this;
+    const count = 1 + passage.targets.length;
+    for (let n = 0; n < count; n++) {
+      const hop = this.hops[n]!;
+      const target = n === 0 ? passage.requestUri : passage.targets[n - 1]!;
+      const status = hop.find(w, resolver, passage, target);
+      this.hopStatus[n] = status;
+      if (status === HOP_UNKNOWN_NAME) return hop;
+    }
+    return null;
+  }
+
+  private readonly hopStatus = new Int32Array(TARGETS_MAX);
+
+  /** Makes the branches, in the transaction in hand, and stores it; without any the request is answered. */
+  private send(passage: Passage): void {
+    const { w } = this;
+    const x = w.x;
+    this.takeRoutes(passage);
+    this.observer.relayed(passage.message);
+    x[T_END_DUE] = 0;
+    const failed = this.addBranches(passage);
+    if (x[T_BRANCH_COUNT] === 0) this.up.answer(passage, failed);
+    passage.relayed = true;
+    w.native.transactionStore();
+  }
+
+  private takeRoutes(passage: Passage): void {
+    const x = this.w.x;
+    if (passage.onReply !== 0) x[T_ON_REPLY] = passage.onReply;
+    if (passage.onFailure !== 0) x[T_ON_FAILURE] = passage.onFailure;
+    if (passage.onBranch !== 0) x[T_ON_BRANCH] = passage.onBranch;
+  }
+
+  /** One branch for each target that can be reached; the code to answer with if none was. */
+  private addBranches(passage: Passage): number {
+    const { w } = this;
+    const x = w.x;
+    const count = 1 + passage.targets.length;
+    const breadth = breadthOf(passage.message, w.params.core.max_breadth);
+    if (breadth < count) return 440;
+    const each = Math.floor(breadth / count);
+    let failed = 478;
+    for (let n = 0; n < count; n++) {
+      if (this.hopStatus[n] !== HOP_FOUND) continue;
+      let uri = n === 0 ? passage.requestUri : passage.targets[n - 1]!;
+      const route = x[T_ON_BRANCH]!;
+      if (route !== 0) {
+        const saved = passage.requestUri;
+        passage.requestUri = uri;
+        this.script.branch(route, passage, x[T_BRANCH_COUNT]!);
+        uri = passage.requestUri;
+        passage.requestUri = saved;
+      }
+      const status = this.down.addBranch(passage, this.hops[n]!, uri, each);
+      if (status === STATUS_OK) continue;
+      failed = status === STATUS_NO_MEMORY ? 503 : 500;
+      if (status === STATUS_NO_MEMORY) w.count(COUNTERS.noMemory);
+    }
+    return failed;
+  }
+
+  /** `t_cancel_branches()` */
+  cancelBranches(passage: Passage): boolean {
+    if (!this.load(passage)) return false;
+    this.down.cancelPending();
+    this.w.native.transactionStore();
+    return true;
+  }
+
+  // -- suspended routes ----------------------------------------------------------------------------------------------
+
+  /** Suspends the transaction of a route that waits; false: answered instead. */
+  suspend(passage: Passage): boolean {
+    const { w } = this;
+    if (!this.newTransaction(passage)) return false;
+    if (!passage.detached && passage.message.slot >= 0 && !this.slots.keep(passage.message)) {
+      this.reply(passage, 503);
+      return false;
+    }
+    passage.detached = true;
+    const x = w.x;
+    x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
+    x[T_ROUTE_DUE] = w.native.nowTick() + Math.ceil(w.params.core.route_timeout_ms / 10);
+    w.native.transactionStore();
+    return true;
+  }
+
+  /** Loads the transaction of a suspended route; false: its time is over, or the caller gave up. */
+  resume(passage: Passage): boolean {
+    const x = this.w.x;
+    if (!this.load(passage)) return false;
+    return x[T_STATE] === SERVER_PROCEEDING && (x[T_FLAGS]! & T_SUSPENDED) !== 0;
+  }
+
+  /** The route has settled: the transaction goes its own way, the message's place is free again. */
+  settled(passage: Passage): void {
+    const { w } = this;
+    if (this.resume(passage)) {
+      w.x[T_FLAGS] = w.x[T_FLAGS]! & ~T_SUSPENDED;
+      w.x[T_ROUTE_DUE] = 0;
+      if (w.x[T_BRANCH_COUNT] === 0 && w.x[T_STATE] === SERVER_PROCEEDING) {
+        // The route ended without doing anything about the request: nobody will.
+        w.x[T_END_DUE] = w.native.nowTick() + w.timers.waitTicks;
+      }
+      w.native.transactionStore();
+    }
+    this.release(passage);
+  }
+
+  private release(passage: Passage): void {
+    if (passage.message.slot >= 0) this.slots.release(passage.message);
+    passage.detached = false;
+    if (this.spare.length < TARGETS_MAX) this.spare.push(passage);
+  }
+
+  /** A relay that needs a name first; goes on when the resolver knows. */
+  private waitForName(passage: Passage, hop: NextHop, stateless: boolean): boolean {
+    if (stateless) {
+      // Nothing keeps an ACK: the name is found out for its copies.
+      void this.resolver.resolve(hop.host, hop.namePort, '');
+      return false;
+    }
+    const alreadyDetached = passage.detached;
+    if (!this.suspend(passage)) return true;
+    this.observer.relayed(passage.message);
+    this.w.native.transactionStore();
+    passage.relayed = true;
+    this.resolver.resolve(hop.host, hop.namePort, '').then(
+      () => this.relayWithName(passage, alreadyDetached),
+      () => this.relayWithName(passage, alreadyDetached),
+    );
+    return true;
+  }
+
+  private relayWithName(passage: Passage, keepDetached: boolean): void {
+    const { w } = this;
+    if (this.resume(passage)) {
+      const unknown = this.findHops(passage);
+      if (unknown !== null) {
+        this.resolver.resolve(unknown.host, unknown.namePort, '').then(
+          () => this.relayWithName(passage, keepDetached),
+          () => this.relayWithName(passage, keepDetached),
+        );
+        return;
+      }
+      w.x[T_FLAGS] = w.x[T_FLAGS]! & ~T_SUSPENDED;
+      w.x[T_ROUTE_DUE] = 0;
+      w.x[T_END_DUE] = 0;
+      this.takeRoutes(passage);
+      const failed = this.addBranches(passage);
+      if (w.x[T_BRANCH_COUNT] === 0) this.up.answer(passage, failed);
+      w.native.transactionStore();
+    }
+    if (!keepDetached) this.release(passage);
+    w.native.flush();
+  }
+
+  /** A failure route relays to a name: its copy of the request is not kept, so the route's target is tried once known. */
+  private failOverToName(passage: Passage, hop: NextHop): boolean {
+    const { w } = this;
+    const x = w.x;
+    const index = x[T_INDEX]!;
+    const generation = x[T_GENERATION]!;
+    const destination = passage.destination;
+    const requestUri = passage.requestUri;
+    x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
+    x[T_ROUTE_DUE] = w.native.nowTick() + Math.ceil(w.params.core.route_timeout_ms / 10);
+    const go = (): void => {
+      if (w.native.transactionLoad(index, generation) !== STATUS_OK) return;
+      if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_SUSPENDED) === 0) return;
+      x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+      x[T_ROUTE_DUE] = 0;
+      if (this.responses.loadStored()) {
+        const stored = this.responses.storedPassage;
+        stored.destination = destination;
+        stored.requestUri = requestUri;
+        const before = x[T_BRANCH_COUNT]!;
+        const failed = this.findHops(stored) === null ? this.addBranches(stored) : 478;
+        if (x[T_BRANCH_COUNT] === before) this.up.answer(stored, failed);
+      }
+      w.native.transactionStore();
+      w.native.flush();
+    };
+    this.resolver.resolve(hop.host, hop.namePort, '').then(go, go);
+    passage.relayed = true;
+    return true;
+  }
+
+  // -- time ----------------------------------------------------------------------------------------------------------
+
+  /** Transactions that are due; then the dialogs. */
+  tick(): void {
+    const { w, due } = this;
+    const count = Math.min(w.native.transactionAdvance(), DUE_PER_TICK_MAX);
+    for (let n = 0; n < count; n++) due[n] = w.x[X_LIST + n]!;
+    for (let n = 0; n < count; n++) {
+      if (!w.scratch.hasRoom(SCRATCH_PER_DUE_BYTES)) {
+        w.native.flush();
+        w.scratch.reset();
+      }
+      if (w.native.transactionLoadIndex(due[n]!) === STATUS_OK) this.fire();
+    }
+    this.observer.tick();
+  }
+
+  /** One due transaction: branches first, then itself. */
+  private fire(): void {
+    const { w } = this;
+    const x = w.x;
+    const now = w.native.nowTick();
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) this.fireBranch(n, now);
+    if (isDue(x[T_ROUTE_DUE]!, now)) this.routeTimedOut();
+    if (isDue(x[T_RETRANSMIT_DUE]!, now)) {
+      inviteAnswerDue(x, now, w.timers);
+      w.native.transactionSendReply();
+      w.count(COUNTERS.repliesRepeated);
+    }
+    if (isDue(x[T_END_DUE]!, now)) {
+      if (this.responses.allEnded()) {
+        this.free();
+        return;
+      }
+      x[T_END_DUE] = now + w.timers.waitTicks;
+    }
+    w.native.transactionStore();
+  }
+
+  private fireBranch(branch: number, now: number): void {
+    const { w } = this;
+    const x = w.x;
+    const b = branchAt(branch);
+    if (x[b + B_STATE]! >= BRANCH_COMPLETED) return;
+    if (isDue(x[b + B_FINAL_DUE]!, now)) {
+      this.responses.timedOut(branch);
+      return;
+    }
+    if (isDue(x[b + B_END_DUE]!, now)) {
+      this.responses.lost(branch, (x[T_FLAGS]! & T_CANCELLED) !== 0 ? 487 : 408);
+      return;
+    }
+    if (!isDue(x[b + B_RETRANSMIT_DUE]!, now)) return;
+    w.count(COUNTERS.requestsRepeated);
+    if (x[T_KIND] !== KIND_INVITE_SERVER) {
+      clientNonInviteDue(x, b, now, w.timers);
+      w.native.transactionSendBranch(branch);
+    } else if ((x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0) {
+      clientNonInviteDue(x, b, now, w.timers);
+      this.down.sendCancel(branch);
+    } else if (x[b + B_STATE] === BRANCH_CALLING) {
+      clientInviteDue(x, b, now);
+      w.native.transactionSendBranch(branch);
+    } else {
+      x[b + B_RETRANSMIT_DUE] = 0;
+      x[b + B_RETRANSMIT_INTERVAL] = 0;
+    }
+  }
+
+  /** A route waited too long. */
+  private routeTimedOut(): void {
+    const x = this.w.x;
+    x[T_ROUTE_DUE] = 0;
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+    if (x[T_STATE] !== SERVER_PROCEEDING || !this.responses.allEnded()) return;
+    this.responses.answerOwn(408);
+  }
+
+  private free(): void {
+    this.observer.transactionEnded();
+    this.w.native.transactionFree(this.w.x[T_INDEX]!);
+  }
+
+  /** A datagram of transaction `index` could not be sent to `port`: its branches there fail.  [16.9] */
+  sendFailed(index: number, port: number, address3: number): void {
+    const { w } = this;
+    const x = w.x;
+    w.count(COUNTERS.sendErrors);
+    if (index === 0 || w.native.transactionLoadIndex(index) !== STATUS_OK) return;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
+      const b = branchAt(n);
+      if (x[b + B_STATE] !== BRANCH_CALLING || x[b + B_PORT] !== port || x[b + B_ADDRESS0 + 3] !== address3)
+        continue;
+      this.responses.lost(n, 503);
+    }
+    w.native.transactionStore();
+  }
+}
+
+function isDue(due: number, now: number): boolean {
+  return due !== 0 && due <= now;
+}
+
+function reasonOf(fault: number): string {
+  const name = FAULT_NAMES[fault];
+  return name === undefined ? 'Bad Request' : `Bad Request (${name.toLowerCase().replaceAll('_', ' ')})`;
+}
