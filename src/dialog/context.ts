@@ -1,0 +1,113 @@
+/**
+ * What the dialog room knows of the message in hand: its dialog, and what routes asked for before there was one.
+ *
+ * One per shard, begun again for each message; a suspended route takes its own away and brings it back.  [manual 8.2]
+ */
+
+/** Joins that no dialog owns yet, per message. */
+export const MEMBERS_HELD_MAX = 16;
+/** Plain joins and variables that wait for a dialog, per message. */
+export const PENDING_MAX = 32;
+
+/** A plain join before the dialog exists: neither counted nor kept unless the dialog is made. */
+export type PendingJoin = { readonly profile: number; readonly value: string | null };
+
+/** A variable set before the dialog exists. */
+export type PendingVariable = { readonly key: string; readonly value: string };
+
+export class DialogContext {
+  /** The dialog of the message; index 0: none. */
+  index = 0;
+  generation = 0;
+  /** Its address, for the cookie. */
+  entry = 0;
+  id = 0;
+  /** 1 downstream, 2 upstream, 0 not known. */
+  direction = 0;
+
+  /** The dialog of the message itself, whatever dlg_get() pointed to since; index 0: none. */
+  ownIndex = 0;
+  ownGeneration = 0;
+
+  /** A request route runs: what is asked for before the dialog exists may wait for it. */
+  mayCreate = false;
+  /** This message made the dialog. */
+  created = false;
+  /** This message is an INVITE that comes by again. */
+  spiral = false;
+  /** The transaction of this message names the dialog. */
+  linked = false;
+  /** The cookie goes into our Record-Route. */
+  cookieOwed = false;
+  /** This message ended the dialog; the table lets go of it when the script has ended. */
+  tableOwed = false;
+  /** A suspended route keeps the dialog. */
+  held = false;
+  /** No room was left for the dialog or for what belongs to it: the call deserves 503. */
+  refusedForMemory = false;
+
+  /** $DLG_status and $DLG_lifetime of a sequential request; status 0: not matched. */
+  status = 0;
+  lifetimeSeconds = 0;
+
+  // $dlg_ctx()
+  on = 0;
+  flags = 0;
+  properties = 0;
+  timeoutSeconds = 0;
+  timeoutBye = 0;
+  timeoutRoute = '';
+  /** Direction found by dlg_get(). */
+  dir = 0;
+
+  heldMembers = 0;
+  readonly members: Uint32Array = new Uint32Array(MEMBERS_HELD_MAX);
+  readonly memberProfiles: Uint32Array = new Uint32Array(MEMBERS_HELD_MAX);
+  readonly memberValues: (string | null)[] = [];
+  readonly joins: PendingJoin[] = [];
+  readonly variables: PendingVariable[] = [];
+
+  /** As before any message.  What is held must have been given back. */
+  clear(): void {
+    this.index = 0;
+    this.generation = 0;
+    this.direction = 0;
+    this.ownIndex = 0;
+    this.ownGeneration = 0;
+    this.mayCreate = false;
+    this.created = false;
+    this.spiral = false;
+    this.linked = false;
+    this.cookieOwed = false;
+    this.tableOwed = false;
+    this.held = false;
+    this.refusedForMemory = false;
+    this.status = 0;
+    this.lifetimeSeconds = 0;
+    this.on = 0;
+    this.flags = 0;
+    this.properties = 0;
+    this.timeoutSeconds = 0;
+    this.timeoutBye = 0;
+    this.dir = 0;
+    this.heldMembers = 0;
+    if (this.timeoutRoute !== '') this.timeoutRoute = '';
+    if (this.memberValues.length > 0) this.memberValues.length = 0;
+    if (this.joins.length > 0) this.joins.length = 0;
+    if (this.variables.length > 0) this.variables.length = 0;
+  }
+
+  /** The message belongs to this dialog. */
+  own(index: number, generation: number, direction: number): void {
+    this.ownIndex = index;
+    this.ownGeneration = generation;
+    this.point(index, generation, direction);
+  }
+
+  /** Scripts read and write this dialog from now on. */
+  point(index: number, generation: number, direction: number): void {
+    this.index = index;
+    this.generation = generation;
+    this.direction = direction;
+  }
+}

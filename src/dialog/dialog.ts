@@ -1,0 +1,198 @@
+/**
+ * A dialog as plain data: one consistent copy of its record, read by management, $dlg() and whoever embeds the engine.
+ *
+ * The one place that knows how a snapshot is laid out: DialogWord words, texts in the order of SnapshotText (a length
+ * word, then bytes padded to 4), variables and profile members as pairs of texts.  [native/core/table.h]
+ */
+import { constant } from '../memory/words.js';
+import { DELETED } from './machine.js';
+import { NO_CSEQ } from './record.js';
+
+/** A dialog's address: hash entry and id. */
+export type DialogAddress = { readonly entry: number; readonly id: number };
+/** A record, for as long as its generation lasts. */
+export type DialogHandle = { readonly index: number; readonly generation: number };
+
+/** One side; null: not known, or empty. */
+export type LegView = {
+  readonly tag: string | null;
+  readonly contact: string | null;
+  readonly cseq: string | null;
+  readonly route_set: string | null;
+  readonly socket: string | null;
+};
+
+/** The fields that management prints, in its order.  [manual 9.1] */
+export type DialogView = {
+  readonly h_entry: number;
+  readonly h_id: number;
+  readonly ref: number;
+  readonly 'call-id': string;
+  readonly from_uri: string;
+  readonly to_uri: string;
+  readonly state: number;
+  readonly start_ts: number;
+  readonly init_ts: number;
+  readonly end_ts: number;
+  readonly duration: number;
+  readonly timeout: number;
+  readonly lifetime: number;
+  readonly dflags: number;
+  readonly sflags: number;
+  readonly iflags: number;
+  readonly caller: LegView;
+  readonly callee: LegView;
+  readonly profiles: readonly ProfileEntry[];
+  readonly variables: readonly { readonly [key: string]: string }[];
+};
+/** A profile without values, or one with its value. */
+export type ProfileEntry = string | { readonly [profile: string]: string };
+
+/** What a snapshot holds beyond DialogView. */
+export type Snapshot = DialogView & {
+  readonly handle: DialogHandle;
+  readonly request_uri: string;
+  readonly timeout_route: string | null;
+};
+
+/** Now, in both kinds of seconds that a record knows. */
+export type Now = { readonly bootSeconds: number; readonly unixSeconds: number };
+
+export const TEXT_CALL_ID = constant('TextCallId');
+export const TEXT_FROM_URI = constant('TextFromUri');
+export const TEXT_TO_URI = constant('TextToUri');
+export const TEXT_REQUEST_URI = constant('TextRequestUri');
+export const TEXT_CALLER_TAG = constant('TextCallerTag');
+export const TEXT_CALLEE_TAG = constant('TextCalleeTag');
+export const TEXT_CALLER_CONTACT = constant('TextCallerContact');
+export const TEXT_CALLEE_CONTACT = constant('TextCalleeContact');
+export const TEXT_CALLER_ROUTE_SET = constant('TextCallerRouteSet');
+export const TEXT_CALLEE_ROUTE_SET = constant('TextCalleeRouteSet');
+export const TEXT_CALLER_SOCKET = constant('TextCallerSocket');
+export const TEXT_CALLEE_SOCKET = constant('TextCalleeSocket');
+export const TEXT_TIMEOUT_ROUTE = constant('TextTimeoutRoute');
+const TEXT_COUNT = constant('TextCount');
+
+const DIALOG_WORDS = constant('DialogWords');
+const WORD = {
+  index: constant('DIndex'),
+  generation: constant('DGeneration'),
+  entry: constant('DEntry'),
+  id: constant('DId'),
+  state: constant('DState'),
+  holds: constant('DHolds'),
+  flags: constant('DFlags'),
+  scriptFlags: constant('DScriptFlags'),
+  properties: constant('DProperties'),
+  lifetime: constant('DLifetime'),
+  due: constant('DDue'),
+  initTs: constant('DInitTs'),
+  startTs: constant('DStartTs'),
+  endTs: constant('DEndTs'),
+  callerCSeq: constant('DCallerCSeq'),
+  calleeCSeq: constant('DCalleeCSeq'),
+  members: constant('DMembers'),
+  variables: constant('DVariables'),
+} as const;
+
+/** Reads the snapshot at `at` of `bytes`. */
+export function readSnapshot(bytes: Buffer, at: number, now: Now): Snapshot {
+  const word = (number: number): number => bytes.readUInt32LE(at + 4 * number);
+  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS);
+  const text = Array.from({ length: TEXT_COUNT }, () => texts.next());
+  const variables = Array.from({ length: word(WORD.variables) }, () => ({ [texts.next()]: texts.next() }));
+  const profiles = Array.from({ length: word(WORD.members) }, () => profileEntry(texts.next(), texts.next()));
+  const state = word(WORD.state);
+  const due = word(WORD.due);
+  const startTs = word(WORD.startTs);
+  const endTs = word(WORD.endTs);
+  return {
+    handle: { index: word(WORD.index), generation: word(WORD.generation) },
+    h_entry: word(WORD.entry),
+    h_id: word(WORD.id),
+    ref: word(WORD.holds) + (due === 0 ? 0 : 1),
+    'call-id': text[TEXT_CALL_ID]!,
+    from_uri: text[TEXT_FROM_URI]!,
+    to_uri: text[TEXT_TO_URI]!,
+    state,
+    start_ts: startTs,
+    init_ts: word(WORD.initTs),
+    end_ts: endTs,
+    duration: duration(startTs, endTs, now.unixSeconds),
+    timeout: due === 0 ? 0 : now.unixSeconds + ((due - now.bootSeconds) | 0),
+    lifetime: word(WORD.lifetime),
+    dflags: word(WORD.flags),
+    sflags: word(WORD.scriptFlags),
+    iflags: word(WORD.properties),
+    caller: {
+      tag: orNull(text[TEXT_CALLER_TAG]!),
+      contact: orNull(text[TEXT_CALLER_CONTACT]!),
+      cseq: cseqText(word(WORD.callerCSeq)),
+      route_set: orNull(text[TEXT_CALLER_ROUTE_SET]!),
+      socket: orNull(text[TEXT_CALLER_SOCKET]!),
+    },
+    callee: {
+      tag: orNull(text[TEXT_CALLEE_TAG]!),
+      contact: orNull(text[TEXT_CALLEE_CONTACT]!),
+      cseq: calleeCSeqText(word(WORD.calleeCSeq), startTs),
+      route_set: orNull(text[TEXT_CALLEE_ROUTE_SET]!),
+      socket: orNull(text[TEXT_CALLEE_SOCKET]!),
+    },
+    profiles: state === DELETED ? [] : profiles,
+    variables: state === DELETED ? [] : variables,
+    request_uri: text[TEXT_REQUEST_URI]!,
+    timeout_route: orNull(text[TEXT_TIMEOUT_ROUTE]!),
+  };
+}
+
+/** One text of the snapshot at `at`; number as TEXT_*. */
+export function readSnapshotText(bytes: Buffer, at: number, number: number): string {
+  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS);
+  for (let n = 0; n < number; n++) texts.skip();
+  return texts.next();
+}
+
+class TextReader {
+  private at: number;
+  private readonly bytes: Buffer;
+
+  constructor(bytes: Buffer, at: number) {
+    this.bytes = bytes;
+    this.at = at;
+  }
+
+  next(): string {
+    const from = this.at + 4;
+    const length = this.bytes.readUInt32LE(this.at);
+    this.skip();
+    return this.bytes.latin1Slice(from, from + length);
+  }
+
+  skip(): void {
+    const length = this.bytes.readUInt32LE(this.at);
+    this.at += 4 + ((length + 3) & ~3);
+  }
+}
+
+function duration(startTs: number, endTs: number, now: number): number {
+  if (startTs === 0) return 0;
+  return Math.max((endTs === 0 ? now : endTs) - startTs, 0);
+}
+
+function profileEntry(name: string, value: string): ProfileEntry {
+  return value === '' ? name : { [name]: value };
+}
+
+function orNull(text: string): string | null {
+  return text === '' ? null : text;
+}
+
+function cseqText(number: number): string | null {
+  return number === NO_CSEQ ? null : String(number);
+}
+
+/** '0' from the answer on, until the callee sends a request. */
+function calleeCSeqText(number: number, startTs: number): string | null {
+  if (number !== NO_CSEQ) return String(number);
+  return startTs !== 0 ? '0' : null;
+}

@@ -1,0 +1,89 @@
+/**
+ * $dlg_var: texts that live with the dialog.  [manual 8.3]
+ *
+ * Set before the dialog exists they wait for it, and are dropped with the message if none is made.
+ */
+import { STATUS } from '../memory/addon.js';
+import { X_ARGS } from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import type { DialogContext } from './context.js';
+import { PENDING_MAX } from './context.js';
+import type { MessageDialog } from './profile.js';
+import type { Records } from './record.js';
+
+/** Longest text that is read back. */
+export const VARIABLE_BYTES_MAX = 65_535;
+
+export class Variables {
+  private readonly records: Records;
+  private readonly messageDialog: MessageDialog;
+
+  constructor(records: Records, messageDialog: MessageDialog) {
+    this.records = records;
+    this.messageDialog = messageDialog;
+  }
+
+  /** null when it is not set. */
+  get(context: DialogContext, message: Message, key: string): string | null {
+    if (this.messageDialog(message)) return this.read(this.records.index, this.records.generation, key);
+    return context.variables.find((variable) => variable.key === key)?.value ?? null;
+  }
+
+  /** null removes; removing what is not there is no fault.  Only texts are kept: anything else is refused. */
+  set(context: DialogContext, message: Message, key: string, value: string | null): boolean {
+    if (value !== null && typeof value !== 'string') return false;
+    if (this.messageDialog(message))
+      return this.write(this.records.index, this.records.generation, key, value);
+    return this.hold(context, key, value);
+  }
+
+  read(index: number, generation: number, key: string): string | null {
+    const { records } = this;
+    const { native, memory, x } = records;
+    const { scratch } = memory;
+    const mark = scratch.at;
+    if (!records.write(key)) return null;
+    const at = scratch.at;
+    const room = Math.min(scratch.end - at, VARIABLE_BYTES_MAX);
+    scratch.at = mark;
+    records.setText(X_ARGS, mark, key.length);
+    if (native.dialogGetVariable(index, generation, at, room) !== STATUS.ok) return null;
+    const length = x[X_ARGS]!;
+    return length > room ? null : memory.text(at, length);
+  }
+
+  write(index: number, generation: number, key: string, value: string | null): boolean {
+    const { records } = this;
+    const { native, memory } = records;
+    const { scratch } = memory;
+    const mark = scratch.at;
+    const written = records.write(key) && (value === null || records.write(value));
+    scratch.at = mark;
+    if (!written) return false;
+    records.setText(X_ARGS, mark, key.length);
+    if (value === null) {
+      const status = native.dialogRemoveVariable(index, generation);
+      return status === STATUS.ok || status === STATUS.notFound;
+    }
+    records.setText(X_ARGS + 2, mark + key.length, value.length);
+    return native.dialogSetVariable(index, generation) === STATUS.ok;
+  }
+
+  /** The message has its dialog: what waited for it is stored. */
+  attach(context: DialogContext, index: number, generation: number): void {
+    for (const { key, value } of context.variables) this.write(index, generation, key, value);
+    context.variables.length = 0;
+  }
+
+  private hold(context: DialogContext, key: string, value: string | null): boolean {
+    const at = context.variables.findIndex((variable) => variable.key === key);
+    if (value === null) {
+      if (at >= 0) context.variables.splice(at, 1);
+      return true;
+    }
+    if (at >= 0) context.variables[at] = { key, value };
+    else if (context.variables.length < PENDING_MAX) context.variables.push({ key, value });
+    else return false;
+    return true;
+  }
+}
