@@ -1,9 +1,10 @@
 /* sip_parser.h - one SIP message in, a table of offsets out.
  *
- * sip_parse() reads `length` bytes at `message` and fills SIP_WORDS 32-bit words.  Every *_OFF is a byte
- * offset from `message`, every *_LEN a number of bytes; nothing is copied, nothing is allocated, no state is
- * kept.  The caller gives SIP_PADDING readable bytes after the message.  The grammar is RFC 3261 section 25
- * with the additions of RFC 3581, RFC 5118 and RFC 5954; the tests name the section they prove.
+ * sip_parse() reads `length` bytes at `message` and writes to SIP_WORDS 32-bit words: all fixed words and the rows
+ * of the two tables that are in use; rows behind the counts keep what they held.  Every *_OFF is a byte offset from
+ * `message`, every *_LEN a number of bytes; nothing is copied, nothing is allocated, no state is kept.  The caller
+ * gives SIP_PADDING readable bytes after the message.  The grammar is RFC 3261 section 25 with the additions of
+ * RFC 3581, RFC 5118 and RFC 5954; the tests name the section they prove.
  *
  * The same file is built as WebAssembly for the product and natively for sanitizers and fuzzers.  The
  * TypeScript names of these words are generated from this header (scripts/generate-words.mjs).
@@ -30,8 +31,8 @@ enum {
 /* Fixed words.  A length of 0 means that the element is absent; its offset is then 0. */
 enum sip_word {
   SIP_W_STATUS,               /* 0, or a reason code: enum sip_fault */
-  SIP_W_FAULT_OFF,            /* where the fault was seen */
-  SIP_W_KIND,                 /* 1 request, 2 response */
+  SIP_W_FAULT_OFF,            /* where the fault was seen: the first byte that does not fit */
+  SIP_W_KIND,                 /* 1 request, 2 response, 0 neither (then it was refused) */
   SIP_W_METHOD,               /* enum sip_method; of a response: the CSeq's */
   SIP_W_CODE,                 /* status code of a response, else 0 */
   SIP_W_METHOD_OFF, SIP_W_METHOD_LEN,
@@ -49,7 +50,7 @@ enum sip_word {
   SIP_W_PRESENT_LO, SIP_W_PRESENT_HI,   /* bit n: a header of enum sip_header n is there */
 
   SIP_W_CALL_ID_OFF, SIP_W_CALL_ID_LEN,
-  SIP_W_CSEQ_NUMBER, SIP_W_CSEQ_OFF, SIP_W_CSEQ_LEN,            /* the digits */
+  SIP_W_CSEQ_NUMBER, SIP_W_CSEQ_OFF, SIP_W_CSEQ_LEN,    /* the digits; value SIP_NONE if absent or too large */
   SIP_W_CSEQ_METHOD, SIP_W_CSEQ_METHOD_OFF, SIP_W_CSEQ_METHOD_LEN,
   SIP_W_MAX_FORWARDS, SIP_W_MAX_FORWARDS_OFF, SIP_W_MAX_FORWARDS_LEN,   /* value SIP_NONE if absent */
   SIP_W_MAX_BREADTH, SIP_W_MAX_BREADTH_OFF, SIP_W_MAX_BREADTH_LEN,      /* RFC 5393; SIP_NONE if absent */
@@ -86,7 +87,9 @@ enum sip_word {
 };
 
 /* Header table, SIP_HEADER_WORDS each, in order: id << 16 | name length; line offset (the name starts
- * there); value offset; value length (trimmed, folds inside).  A line ends where the next begins. */
+ * there); value offset; value length (trimmed, folds inside).  A line ends where the next begins.  The value of a
+ * field without one stands just after the colon.  A line that is no header field (SIP_BAD_HEADER_LINE) has id
+ * SIP_HDR_OTHER and name length 0, and is its own value. */
 enum sip_header_word { SIP_H_ID_NAME_LEN, SIP_H_LINE_OFF, SIP_H_VALUE_OFF, SIP_H_VALUE_LEN };
 
 /* Item table, SIP_ITEM_WORDS each, in order of appearance: id << 16 | index in the header table; value offset;
@@ -112,11 +115,12 @@ enum sip_header {
   SIP_HDR_CONTENT_ENCODING, SIP_HDR_COUNT
 };
 
-/* Why a message was refused.  The first group is answered 400 where the sender can be found; sip_answerable()
- * tells whether Via, From, To, Call-ID and CSeq could be read all the same. */
+/* Why a message was refused: the first fault that was seen.  A request is answered 400 (or 505, where it says so) if
+ * the sender can be found; sip_answerable() tells whether Via, From, To, Call-ID and CSeq could be read all the same.
+ * After SIP_NO_END_OF_HEADER and SIP_TOO_MANY_* nothing more was read; after any other fault everything was. */
 enum sip_fault {
   SIP_OK,
-  SIP_BAD_START_LINE,         /* neither a Request-Line nor a Status-Line */
+  SIP_BAD_START_LINE,         /* neither a Request-Line nor a Status-Line; a response of another version */
   SIP_BAD_VERSION,            /* a request whose version is not SIP/2.0: 505 */
   SIP_BAD_REQUEST_URI,        /* empty, in angle brackets, or with white space inside */
   SIP_BAD_STATUS_CODE,
@@ -124,7 +128,8 @@ enum sip_fault {
   SIP_NO_END_OF_HEADER,       /* the datagram ends inside the header */
   SIP_TOO_MANY_HEADERS, SIP_TOO_MANY_ITEMS,
   SIP_MISSING_VIA, SIP_MISSING_FROM, SIP_MISSING_TO, SIP_MISSING_CALL_ID, SIP_MISSING_CSEQ,
-  SIP_REPEATED_HEADER,        /* one of From, To, Call-ID, CSeq, Max-Forwards, Content-Length twice with different values */
+  SIP_REPEATED_HEADER,        /* one of From, To, Call-ID, CSeq, Max-Forwards, Max-Breadth, Content-Length twice
+                               * with different values; the words are those of the first */
   SIP_BAD_VIA, SIP_BAD_FROM, SIP_BAD_TO, SIP_BAD_CALL_ID, SIP_BAD_CSEQ, SIP_BAD_MAX_FORWARDS, SIP_BAD_CONTACT,
   SIP_BAD_ROUTE, SIP_BAD_RECORD_ROUTE, SIP_BAD_CONTENT_LENGTH,
   SIP_SHORT_BODY,             /* Content-Length says more than the datagram holds */
@@ -135,9 +140,9 @@ enum sip_fault {
 
 /* Words of one URI, by sip_parse_uri(). */
 enum sip_uri_word {
-  SIP_U_STATUS,               /* 0, or 1: not a URI we can route by */
-  SIP_U_SCHEME,               /* 1 sip, 2 sips, 3 tel, 0 another */
-  SIP_U_SCHEME_LEN,
+  SIP_U_STATUS,               /* 0: a sip or sips URI that can be routed by; 1: another scheme, or malformed */
+  SIP_U_SCHEME,               /* 1 sip, 2 sips, 3 tel (its number is the user), 0 another */
+  SIP_U_SCHEME_LEN,           /* 0: no scheme at all, so no URI */
   SIP_U_USER_OFF, SIP_U_USER_LEN, SIP_U_PASSWORD_OFF, SIP_U_PASSWORD_LEN,
   SIP_U_HOST_OFF, SIP_U_HOST_LEN,       /* an IPv6 reference with its brackets */
   SIP_U_PORT,                           /* 0 if absent */
@@ -146,23 +151,26 @@ enum sip_uri_word {
   SIP_U_LR,                             /* 1 if the parameter lr is there */
   SIP_U_TRANSPORT,                      /* 0 none, 1 udp, 2 tcp, 3 tls, 4 sctp, 5 ws, 6 wss, 7 another */
   SIP_U_MADDR_OFF, SIP_U_MADDR_LEN,
-  SIP_U_TTL, SIP_U_R2, SIP_U_FTAG_OFF, SIP_U_FTAG_LEN,
+  SIP_U_TTL,                            /* SIP_NONE if absent */
+  SIP_U_R2,                             /* 1 if the parameter r2 is there */
+  SIP_U_FTAG_OFF, SIP_U_FTAG_LEN,
   SIP_U_END
 };
 
-/* Parses the message; returns the status word.  A message whose header could be split but breaks a rule keeps
- * its other words, so that it can be answered. */
+/* Parses the message; returns the status word.  A message that breaks a rule keeps its other words, so that it can be
+ * answered. */
 uint32_t sip_parse(const uint8_t *message, uint32_t length, uint32_t *words);
 
 /* 1 if Via, From, To, Call-ID and CSeq of the parsed message can be copied into a response: the topmost Via has a
- * sent-by and the others were read, each once.  Always 1 when the status is SIP_OK. */
+ * sent-by and none of the others is empty.  Always 1 when the status is SIP_OK. */
 uint32_t sip_answerable(const uint32_t *words);
 
 /* Parses one URI of the message; offsets in `words` are from `message`.  Returns the status word. */
 uint32_t sip_parse_uri(const uint8_t *message, uint32_t offset, uint32_t length, uint32_t *words);
 
-/* Finds parameter `name` (lower case) in `;name=value;...` at [offset, offset+length) of `message`.  Writes value
- * offset and length to words[0], words[1] (quotes stripped); returns 1 if it is there, with or without a value. */
+/* Finds parameter `name` (lower case) in `;name=value;...` at [offset, offset+length) of `message`; the first of two
+ * counts.  Writes value offset and length to words[0], words[1] (quotes stripped, 0 and 0 without a value); returns 1
+ * if it is there, with or without a value. */
 uint32_t sip_find_parameter(const uint8_t *message, uint32_t offset, uint32_t length, const uint8_t *name,
                             uint32_t name_length, uint32_t *words);
 

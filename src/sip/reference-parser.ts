@@ -101,6 +101,15 @@ class Reader {
     this.take(SPACE);
   }
 
+  skipTo(offset: number): void {
+    this.next = offset - this.span.at;
+  }
+
+  /** Another reader of what is left. */
+  rest(): Reader {
+    return new Reader({ at: this.offset, text: this.span.text.slice(this.next) });
+  }
+
   /** Everything from `at` of the message to here. */
   since(at: number): Span {
     return { at, text: this.span.text.slice(at - this.span.at, this.next) };
@@ -753,13 +762,11 @@ export function referenceFindParameter(
       if (!reader.take(QUOTED)) return null;
       continue;
     }
-    const semicolon = reader.expect(/;/y);
-    const parameter = tryParameter(
-      new Reader({ at: reader.offset, text: text.slice(reader.offset - offset) }),
-    );
+    reader.expect(/;/y);
+    const parameter = tryParameter(reader.rest());
     if (parameter === null) continue;
     if (parameter.name === name) return unquoted(parameter.value);
-    reader.take(new RegExp(`[sS]{${parameter.end - semicolon.at - 1}}`, 'y'));
+    reader.skipTo(parameter.end);
   }
 }
 
