@@ -67,7 +67,7 @@ export function editCopy(
   const maxForwards = message.word(W_MAX_FORWARDS);
   if (maxForwards === NONE) {
     scratch.text('Max-Forwards: ');
-    scratch.decimal(w.params.core.max_forwards);
+    scratch.decimal(passage.maxForwards || w.params.core.max_forwards);
     scratch.text('\r\n');
   }
   const breadth = message.word(W_MAX_BREADTH);
@@ -81,7 +81,7 @@ export function editCopy(
   mendViaByEdits(edits, scratch, passage);
   if (maxForwards !== NONE) {
     edits.begin();
-    scratch.decimal(maxForwards - 1);
+    scratch.decimal(passage.maxForwards || maxForwards - 1);
     edits.add(message.word(W_MAX_FORWARDS_OFF), message.word(W_MAX_FORWARDS_LEN));
   }
   if (breadth !== NONE && maxBreadth !== 0 && breadth !== maxBreadth) {

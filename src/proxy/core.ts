@@ -79,6 +79,8 @@ const DUE_PER_TICK_MAX = 256;
 /** Scratch that one due transaction may need. */
 const SCRATCH_PER_DUE_BYTES = 80 * 1024;
 
+const RETRY_AFTER = 'Retry-After: 5\r\n';
+
 /** Told when a route outlives its call; the shard keeps its message in place until it is released. */
 export interface SlotKeeper {
   /** Takes the message's slot out of circulation.  False: no slot can be spared. */
@@ -235,6 +237,7 @@ export class ProxyCore {
     const fine = this.script.request(passage);
     if (!fine) this.routeFailed(passage);
     if (passage.detached) {
+      passage.parked = this.observer.park();
       this.passage = this.spare.pop() ?? new Passage(this.w.newMessage());
       return;
     }
@@ -268,6 +271,12 @@ export class ProxyCore {
     return sent;
   }
 
+  /** There is no room for a new call. */
+  refuseForMemory(passage: Passage): void {
+    this.w.count(COUNTERS.noMemory);
+    this.reply(passage, 503, undefined, RETRY_AFTER);
+  }
+
   /** `t_newtran()`: makes the server transaction.  False: no memory; the request has been answered 503. */
   newTransaction(passage: Passage): boolean {
     if (this.load(passage)) return true;
@@ -280,7 +289,7 @@ export class ProxyCore {
     const status = w.native.transactionCreate(message.at, message.length, message.hasToTag ? 1 : 0);
     if (status !== STATUS_OK) {
       w.count(COUNTERS.noMemory);
-      this.up.answerStateless(passage, 503, undefined, 'Retry-After: 5\r\n');
+      this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
       return false;
     }
     const isInvite = message.method === M_INVITE;
@@ -300,6 +309,7 @@ export class ProxyCore {
     x[T_END_DUE] = x[T_CREATED]! + w.timers.noAnswerTicks;
     passage.transactionIndex = x[T_INDEX]!;
     passage.transactionGeneration = x[T_GENERATION]!;
+    this.observer.relayed(message);
     w.count(COUNTERS.serverTransactions);
     if (isInvite) this.up.answer(passage, 100);
     w.native.transactionStore();
@@ -449,25 +459,43 @@ export class ProxyCore {
     return x[T_STATE] === SERVER_PROCEEDING && (x[T_FLAGS]! & T_SUSPENDED) !== 0;
   }
 
-  /** The route has settled: the transaction goes its own way, the message's place is free again. */
-  settled(passage: Passage): void {
-    const { w } = this;
-    if (this.resume(passage)) {
-      w.x[T_FLAGS] = w.x[T_FLAGS]! & ~T_SUSPENDED;
-      w.x[T_ROUTE_DUE] = 0;
-      if (w.x[T_BRANCH_COUNT] === 0 && w.x[T_STATE] === SERVER_PROCEEDING) {
-        // The route ended without doing anything about the request: nobody will.
-        w.x[T_END_DUE] = w.native.nowTick() + w.timers.waitTicks;
-      }
-      w.native.transactionStore();
-    }
-    this.release(passage);
+  /** A route that waited goes on for one step: its transaction and dialog are in hand again.  False: its time is over. */
+  enter(passage: Passage): boolean {
+    if (!this.resume(passage)) return false;
+    this.observer.resume(passage.parked);
+    return true;
   }
 
-  private release(passage: Passage): void {
+  /** The step is over. */
+  leave(passage: Passage): void {
+    passage.parked = this.observer.park();
+    this.w.native.flush();
+    this.w.scratch.reset();
+  }
+
+  /** The route has settled. */
+  settled(passage: Passage): void {
+    passage.routeWaits = false;
+    if (!passage.waitsForName) this.finish(passage);
+  }
+
+  /** Nothing is waited for any more: the transaction goes its own way, the message's place is free again. */
+  private finish(passage: Passage): void {
+    const { w } = this;
+    const x = w.x;
+    this.observer.resume(passage.parked);
+    if (this.resume(passage)) {
+      x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+      x[T_ROUTE_DUE] = 0;
+      // A route that did nothing about the request leaves it to its deadline: nobody else will answer.
+      if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = w.native.nowTick() + w.timers.waitTicks;
+      w.native.transactionStore();
+    }
+    this.observer.scriptEnded(passage.message, true);
     if (passage.message.slot >= 0) this.slots.release(passage.message);
     passage.detached = false;
     if (this.spare.length < TARGETS_MAX) this.spare.push(passage);
+    w.native.flush();
   }
 
   /** A relay that needs a name first; goes on when the resolver knows. */
@@ -477,39 +505,39 @@ export class ProxyCore {
       void this.resolver.resolve(hop.host, hop.namePort, '');
       return false;
     }
-    const alreadyDetached = passage.detached;
     if (!this.suspend(passage)) return true;
     this.observer.relayed(passage.message);
     this.w.native.transactionStore();
     passage.relayed = true;
-    this.resolver.resolve(hop.host, hop.namePort, '').then(
-      () => this.relayWithName(passage, alreadyDetached),
-      () => this.relayWithName(passage, alreadyDetached),
-    );
+    this.askForName(passage, hop);
     return true;
   }
 
-  private relayWithName(passage: Passage, keepDetached: boolean): void {
+  private askForName(passage: Passage, hop: NextHop): void {
+    passage.waitsForName = true;
+    const go = (): void => this.relayWithName(passage);
+    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, '')).then(go, go);
+  }
+
+  private relayWithName(passage: Passage): void {
     const { w } = this;
+    const x = w.x;
+    passage.waitsForName = false;
+    this.observer.resume(passage.parked);
     if (this.resume(passage)) {
       const unknown = this.findHops(passage);
       if (unknown !== null) {
-        this.resolver.resolve(unknown.host, unknown.namePort, '').then(
-          () => this.relayWithName(passage, keepDetached),
-          () => this.relayWithName(passage, keepDetached),
-        );
+        this.askForName(passage, unknown);
+        this.leave(passage);
         return;
       }
-      w.x[T_FLAGS] = w.x[T_FLAGS]! & ~T_SUSPENDED;
-      w.x[T_ROUTE_DUE] = 0;
-      w.x[T_END_DUE] = 0;
-      this.takeRoutes(passage);
-      const failed = this.addBranches(passage);
-      if (w.x[T_BRANCH_COUNT] === 0) this.up.answer(passage, failed);
-      w.native.transactionStore();
+      x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+      x[T_ROUTE_DUE] = 0;
+      this.send(passage);
     }
-    if (!keepDetached) this.release(passage);
-    w.native.flush();
+    passage.parked = this.observer.park();
+    if (!passage.routeWaits) this.finish(passage);
+    else w.native.flush();
   }
 
   /** A failure route relays to a name: its copy of the request is not kept, so the route's target is tried once known. */
@@ -538,7 +566,7 @@ export class ProxyCore {
       w.native.transactionStore();
       w.native.flush();
     };
-    this.resolver.resolve(hop.host, hop.namePort, '').then(go, go);
+    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, '')).then(go, go);
     passage.relayed = true;
     return true;
   }
@@ -623,6 +651,7 @@ export class ProxyCore {
 
   private free(): void {
     this.observer.transactionEnded();
+    this.script.transactionEnded(this.w.x[T_INDEX]!);
     this.w.native.transactionFree(this.w.x[T_INDEX]!);
   }
 

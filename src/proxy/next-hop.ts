@@ -13,7 +13,7 @@ import {
   W_RURI_LEN,
   W_RURI_OFF,
 } from '../sip/words.js';
-import { Address, readAddress, readAddressText } from '../transport/address.js';
+import { Address, readAddress } from '../transport/address.js';
 import { nextRoute } from './loose-route.js';
 import type { Passage } from './passage.js';
 import type { NameResolver } from './ports.js';
@@ -91,10 +91,15 @@ export class NextHop {
     }
     this.host = w.memory.text(host, hostLength).toLowerCase();
     this.namePort = port;
-    const found = resolver.lookup(this.host, port, transport === TRANSPORT_UDP ? 'udp' : '');
-    if (found === undefined) return HOP_UNKNOWN_NAME;
-    if (found === null || !readAddressText(found.address, this.address)) return HOP_UNREACHABLE;
-    this.port = found.port;
+    const answer = resolver.lookup(this.host, port, transport === TRANSPORT_UDP ? 'udp' : '');
+    if (answer === null) return HOP_UNKNOWN_NAME;
+    const found = answer.destinations[0];
+    if (found === undefined) return HOP_UNREACHABLE;
+    this.address.a0 = found.a0;
+    this.address.a1 = found.a1;
+    this.address.a2 = found.a2;
+    this.address.a3 = found.a3;
+    this.port = found.port !== 0 ? found.port : port !== 0 ? port : DEFAULT_PORT;
     return this.onFlow(w, passage);
   }
 

@@ -7,6 +7,8 @@ import type { Message } from '../sip/message.js';
 
 /** Header fields a route may add to, or take out of, one request. */
 export const HEADER_EDITS_MAX = 16;
+/** What an AVP holds. */
+export type AvpValue = string | number;
 /** Targets of one fork, the first included. */
 export const TARGETS_MAX = 16;
 
@@ -31,6 +33,8 @@ export class Passage {
   destination: string | null = null;
   readonly targets: string[] = [];
 
+  /** Max-Forwards to send; 0: one less than received. */
+  maxForwards = 0;
   recordRoute = false;
   recordRouteParams = '';
   /** Route values taken off the top, and whether the last one is taken off (strict router before us). */
@@ -51,8 +55,14 @@ export class Passage {
   /** A final or stateless answer was given, or the request was relayed. */
   answered = false;
   relayed = false;
-  /** The message and this object belong to a suspended route. */
+  /** The message and this object are out of circulation: a route waits, or a name is looked up. */
   detached = false;
+  routeWaits = false;
+  waitsForName = false;
+  /** What the observer knows of it meanwhile. */
+  parked: unknown = null;
+  /** $avp; moved to the transaction when there is one. */
+  avps: Map<string, AvpValue> | null = null;
   /** Made from a stored request, for a failure route. */
   isFailure = false;
 
@@ -70,6 +80,7 @@ export class Passage {
     this.requestUri = null;
     this.destination = null;
     this.targets.length = 0;
+    this.maxForwards = 0;
     this.recordRoute = false;
     this.recordRouteParams = '';
     this.routesTaken = 0;
@@ -84,6 +95,10 @@ export class Passage {
     this.answered = false;
     this.relayed = false;
     this.detached = false;
+    this.routeWaits = false;
+    this.waitsForName = false;
+    this.parked = null;
+    if (this.avps !== null) this.avps = null;
     this.isFailure = false;
   }
 }

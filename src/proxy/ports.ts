@@ -3,6 +3,7 @@
  */
 import type { Scratch } from '../memory/shard-memory.js';
 import type { Message } from '../sip/message.js';
+import type { Answer } from '../transport/resolve.js';
 import type { Passage } from './passage.js';
 
 /** Asks what to do: the operator's routes.  None may throw; the runner answers for them. */
@@ -15,6 +16,8 @@ export interface RouteScript {
   reply(route: number, message: Message): boolean;
   /** The branch route, before branch `branch` of the request goes out; it may set passage.requestUri and destination. */
   branch(route: number, passage: Passage, branch: number): void;
+  /** Transaction `index` is about to be freed. */
+  transactionEnded(index: number): void;
   /** Whether a reply route runs for every answer, without t_on_reply. */
   readonly hasReplyForAll: boolean;
 }
@@ -30,6 +33,9 @@ export interface ProxyObserver {
   writeRecordRouteParameters(scratch: Scratch): void;
   /** The request goes out in the transaction in hand. */
   relayed(message: Message): void;
+  /** A route waits: its context goes out of circulation, and comes back. */
+  park(): unknown;
+  resume(parked: unknown): void;
   /** The request route is over. */
   scriptEnded(message: Message, hasTransaction: boolean): void;
   /** An answer to the transaction in hand is about to go upstream: `message`, or one made here (null). */
@@ -40,13 +46,12 @@ export interface ProxyObserver {
   tick(): void;
 }
 
-/** Where a name leads; see transport/resolve.ts. */
-export type Destination = { readonly address: string; readonly port: number };
-
-/** Finds addresses of names, off the packet path. */
+/** Where names lead: transport/resolve.ts. */
 export interface NameResolver {
-  /** What the cache knows: a destination, null for "no such name", undefined for "not known yet". */
-  lookup(host: string, port: number, transport: string): Destination | null | undefined;
+  /** What is known already; null: ask. */
+  lookup(host: string, port: number, transport: string): Answer | null;
   /** Finds it out; afterwards lookup() answers. */
-  resolve(host: string, port: number, transport: string): Promise<void>;
+  resolve(host: string, port: number, transport: string): Answer | Promise<Answer>;
+  /** A destination did not take a message: for a while others go first. */
+  failed(a0: number, a1: number, a2: number, a3: number, port: number): void;
 }

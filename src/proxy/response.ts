@@ -16,6 +16,8 @@ import {
   T_FINISHED,
   T_FLAGS,
   T_FLOW,
+  T_GENERATION,
+  T_INDEX,
   T_KIND,
   T_LOOP_HASH,
   T_METHOD,
@@ -275,6 +277,8 @@ export class Responses {
     const { w, stored } = this;
     if (!w.parkRequest(0, stored.message)) return false;
     stored.reset();
+    stored.transactionIndex = w.x[T_INDEX]!;
+    stored.transactionGeneration = w.x[T_GENERATION]!;
     bindUpstream(w, stored);
     return true;
   }

@@ -1,9 +1,8 @@
 /** $dlg(name): what is known of the message's dialog, to read.  [manual 8.1] */
 import * as texts from '../../dialog/dialog.js';
-import { NO_CSEQ } from '../../dialog/record.js';
+import { D_TIMEOUT_ROUTE, NO_CSEQ } from '../../dialog/record.js';
 import type { DialogTracker } from '../../dialog/tracker.js';
 import {
-  constant,
   D_CALLEE_CSEQ,
   D_CALLER_CSEQ,
   D_DUE,
@@ -21,7 +20,6 @@ import type { Message } from '../../sip/message.js';
 type Value = string | number | null;
 type Read = (x: Uint32Array, tracker: DialogTracker) => Value;
 
-const D_TIMEOUT_ROUTE = constant('XDialog') + constant('DTimeoutRoute');
 /** A timeout route is named by text; it has no number. */
 const ROUTE_WITHOUT_NUMBER = -1;
 

@@ -1,0 +1,668 @@
+/**
+ * What a route works with: one message's passage, under Kamailio's names.
+ *
+ * Functions are methods that return booleans; variables are `$name` properties (`$ru`, `$du`), or methods where they take
+ * a name (`$hdr('Subject')`, `$avp('x', 1)`).  A context is reused for the next message, so a route must not keep it; a
+ * route that waits keeps its own until it settles, and from then on every call returns false.
+ */
+
+import type { DialogTracker } from '../dialog/tracker.js';
+import type { Log } from '../log.js';
+import { B_CODE, T_BRANCH_COUNT, T_CODE } from '../memory/words.js';
+import type { ProxyCore } from '../proxy/core.js';
+import { branchAt } from '../proxy/downstream.js';
+import type { AvpValue, Passage } from '../proxy/passage.js';
+import { HEADER_EDITS_MAX, TARGETS_MAX } from '../proxy/passage.js';
+import { readSender } from '../proxy/via.js';
+import { headerId } from '../sip/headers.js';
+import type { Message } from '../sip/message.js';
+import { parseUri } from '../sip/uri.js';
+import {
+  HDR_CONTENT_TYPE,
+  HDR_OTHER,
+  HDR_PROXY_REQUIRE,
+  HDR_USER_AGENT,
+  M_UNKNOWN,
+  METHOD_NAMES,
+  NONE,
+  W_BODY_LEN,
+  W_BODY_OFF,
+  W_CSEQ_NUMBER,
+  W_FROM_TAG_LEN,
+  W_FROM_TAG_OFF,
+  W_FROM_URI_LEN,
+  W_FROM_URI_OFF,
+  W_MAX_FORWARDS,
+  W_REASON_LEN,
+  W_REASON_OFF,
+  W_RURI_LEN,
+  W_RURI_OFF,
+  W_TO_TAG_LEN,
+  W_TO_TAG_OFF,
+  W_TO_URI_LEN,
+  W_TO_URI_OFF,
+} from '../sip/words.js';
+import { formatAddress } from '../transport/address.js';
+import type { AvpBook } from './avps.js';
+import { dlg_isflagset, dlg_resetflag, dlg_setflag } from './functions/flags.js';
+import { dlg_get, is_known_dlg } from './functions/lookup.js';
+import { dlg_manage } from './functions/manage.js';
+import {
+  dlg_try_profile,
+  get_profile_size,
+  is_in_profile,
+  set_dlg_profile,
+  unset_dlg_profile,
+} from './functions/profile.js';
+import { dlg_set_timeout } from './functions/timeout.js';
+import type { RouteTable } from './routes.js';
+import { replaceUriPart, uriPart } from './uri-parts.js';
+import { type DlgAttribute, $dlg as readDlg } from './variables/dlg.js';
+import { $DLG_count, $DLG_lifetime, $DLG_status } from './variables/dlg-count.js';
+import { type DlgCtxAttribute, $dlg_ctx as readCtx, set_dlg_ctx } from './variables/dlg-ctx.js';
+import { $dlg_var as readVar, set_dlg_var } from './variables/dlg-var.js';
+
+/** What contexts lean on: one per shard. */
+export type Surroundings = {
+  readonly core: ProxyCore;
+  readonly tracker: DialogTracker;
+  readonly log: Log;
+  readonly avps: AvpBook;
+  /** The routes in force; a suspended route keeps those it began with. */
+  table: RouteTable;
+};
+
+export type LogLevelName = 'L_ERR' | 'L_WARN' | 'L_NOTICE' | 'L_INFO' | 'L_DBG';
+
+/** What every route can read of the message in hand. */
+export class MessageContext {
+  protected readonly s: Surroundings;
+  protected message: Message;
+
+  constructor(surroundings: Surroundings, message: Message) {
+    this.s = surroundings;
+    this.message = message;
+  }
+
+  // -- tests ---------------------------------------------------------------------------------------------------------
+
+  /** Whether the method is one of these: `'INVITE|BYE'`; of a reply, the CSeq's. */
+  is_method(methods: string): boolean {
+    const method = this.message.method;
+    if (methods.length < 12 && !methods.includes('|'))
+      return METHOD_NUMBERS.get(methods) === method && method !== M_UNKNOWN;
+    return methods.split('|').includes(this.message.methodName);
+  }
+
+  has_totag(): boolean {
+    return this.message.hasToTag;
+  }
+
+  is_present_hf(name: string): boolean {
+    return this.findHeader(name, 0) >= 0;
+  }
+
+  /** Value of the first header field with this name, null without one; `n` counts from 0 for further ones. */
+  $hdr(name: string, n = 0): string | null {
+    let header = this.findHeader(name, 0);
+    for (let skip = n; skip > 0 && header >= 0; skip--) header = this.findHeader(name, header + 1);
+    return header < 0 ? null : this.message.headerValue(header);
+  }
+
+  protected findHeader(name: string, from: number): number {
+    const id = headerId(name);
+    return id === HDR_OTHER ? this.message.findHeaderName(name, from) : this.message.findHeader(id, from);
+  }
+
+  // -- message variables ---------------------------------------------------------------------------------------------
+
+  /** Method; of a reply, the CSeq's. */
+  get $rm(): string {
+    return this.message.methodName;
+  }
+  get $ci(): string {
+    return this.message.callId;
+  }
+  /** CSeq number. */
+  get $cs(): number {
+    return this.message.word(W_CSEQ_NUMBER);
+  }
+  get $fu(): string {
+    return this.message.text(W_FROM_URI_OFF, W_FROM_URI_LEN);
+  }
+  get $fU(): string {
+    return uriPart(this.$fu, 'user');
+  }
+  get $fd(): string {
+    return uriPart(this.$fu, 'host');
+  }
+  get $ft(): string {
+    return this.message.text(W_FROM_TAG_OFF, W_FROM_TAG_LEN);
+  }
+  get $tu(): string {
+    return this.message.text(W_TO_URI_OFF, W_TO_URI_LEN);
+  }
+  get $tU(): string {
+    return uriPart(this.$tu, 'user');
+  }
+  get $td(): string {
+    return uriPart(this.$tu, 'host');
+  }
+  get $tt(): string {
+    return this.message.text(W_TO_TAG_OFF, W_TO_TAG_LEN);
+  }
+  /** User-Agent; null without one. */
+  get $ua(): string | null {
+    const header = this.message.findHeader(HDR_USER_AGENT);
+    return header < 0 ? null : this.message.headerValue(header);
+  }
+  /** Content-Type; null without one. */
+  get $cT(): string | null {
+    const header = this.message.findHeader(HDR_CONTENT_TYPE);
+    return header < 0 ? null : this.message.headerValue(header);
+  }
+  /** Body as text. */
+  get $rb(): string {
+    return this.message.text(W_BODY_OFF, W_BODY_LEN);
+  }
+  /** Status code of a reply, 0 of a request. */
+  get $rs(): number {
+    return this.message.code;
+  }
+  /** Reason phrase of a reply. */
+  get $rr(): string {
+    return this.message.text(W_REASON_OFF, W_REASON_LEN);
+  }
+  /** Source address and port. */
+  get $si(): string {
+    const m = this.message;
+    return formatAddress(m.address0, m.address1, m.address2, m.address3);
+  }
+  get $sp(): number {
+    return this.message.port;
+  }
+  /** Address and port it was received on. */
+  get $Ri(): string {
+    return this.s.core.w.sockets.of(this.message.flow).address;
+  }
+  get $Rp(): number {
+    return this.s.core.w.sockets.of(this.message.flow).port;
+  }
+
+  // -- dialog variables ----------------------------------------------------------------------------------------------
+
+  $dlg(name: DlgAttribute): string | number | null {
+    return readDlg(this.s.tracker, this.message, name);
+  }
+
+  /** Reads a variable of the dialog; with a second argument sets it, null removes it. */
+  $dlg_var(key: string): string | null;
+  $dlg_var(key: string, value: string | null): boolean;
+  $dlg_var(key: string, value?: string | null): string | null | boolean {
+    if (value === undefined) return readVar(this.s.tracker, this.message, key);
+    return set_dlg_var(this.s.tracker, this.message, key, value);
+  }
+
+  $dlg_ctx(name: DlgCtxAttribute): string | number | null;
+  $dlg_ctx(name: DlgCtxAttribute, value: string | number | null): boolean;
+  $dlg_ctx(name: DlgCtxAttribute, value?: string | number | null): string | number | null | boolean {
+    if (value === undefined) return readCtx(this.s.tracker, name);
+    return set_dlg_ctx(this.s.tracker, name, value);
+  }
+
+  get $DLG_count(): number {
+    return $DLG_count(this.s.tracker);
+  }
+  get $DLG_status(): number | null {
+    return $DLG_status(this.s.tracker);
+  }
+  get $DLG_lifetime(): number | null {
+    return $DLG_lifetime(this.s.tracker);
+  }
+
+  // -- dialog functions ----------------------------------------------------------------------------------------------
+
+  is_known_dlg(): boolean {
+    return is_known_dlg(this.s.tracker, this.message);
+  }
+
+  dlg_get(callId: string, fromTag: string, toTag: string): boolean {
+    return dlg_get(this.s.tracker, callId, fromTag, toTag);
+  }
+
+  set_dlg_profile(profile: string, value: string | null = null): boolean {
+    return set_dlg_profile(this.s.tracker, this.message, profile, value);
+  }
+
+  /** Joins only while fewer than `limit` are members: N calls that come together cannot overshoot. */
+  dlg_try_profile(profile: string, value: string | null, limit: number): boolean {
+    return dlg_try_profile(this.s.tracker, this.message, profile, value, limit);
+  }
+
+  unset_dlg_profile(profile: string, value: string | null = null): boolean {
+    return unset_dlg_profile(this.s.tracker, this.message, profile, value);
+  }
+
+  is_in_profile(profile: string, value: string | null = null): boolean {
+    return is_in_profile(this.s.tracker, this.message, profile, value);
+  }
+
+  /** Members of one value, or without a value of all; -1: there is no such profile. */
+  get_profile_size(profile: string, value: string | null = null): number {
+    return get_profile_size(this.s.tracker, profile, value);
+  }
+
+  dlg_setflag(flag: number): boolean {
+    return dlg_setflag(this.s.tracker, flag);
+  }
+
+  dlg_resetflag(flag: number): boolean {
+    return dlg_resetflag(this.s.tracker, flag);
+  }
+
+  dlg_isflagset(flag: number): boolean {
+    return dlg_isflagset(this.s.tracker, flag);
+  }
+
+  dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
+    return dlg_set_timeout(this.s.tracker, this.message, seconds, entry, id);
+  }
+
+  // -- the log -------------------------------------------------------------------------------------------------------
+
+  /** Writes one line; the level may be left out (L_ERR, as Kamailio has it). */
+  xlog(text: string): boolean;
+  xlog(level: LogLevelName, text: string): boolean;
+  xlog(first: string, second?: string): boolean {
+    const level = second === undefined ? 'L_ERR' : first;
+    const event = second ?? first;
+    const fields = { call_id: this.message.callId };
+    if (level === 'L_ERR') this.s.log.error(event, fields);
+    else if (level === 'L_WARN') this.s.log.warn(event, fields);
+    else if (level === 'L_DBG') this.s.log.debug(event, fields);
+    else this.s.log.info(event, fields);
+    return true;
+  }
+}
+
+const METHOD_NUMBERS = new Map(METHOD_NAMES.map((name, number) => [name, number]));
+
+/** `'408|5xx'` as a test. */
+function statusPattern(pattern: string): RegExp {
+  return new RegExp(`^(?:${pattern.toLowerCase().replaceAll('x', '[0-9]')})$`);
+}
+
+const PATTERNS_MAX = 1_000;
+const statusPatterns = new Map<string, RegExp>();
+
+function matchesStatus(code: number, pattern: string): boolean {
+  let test = statusPatterns.get(pattern);
+  if (test === undefined) {
+    test = statusPattern(pattern);
+    if (statusPatterns.size < PATTERNS_MAX) statusPatterns.set(pattern, test);
+  }
+  return test.test(String(code));
+}
+
+/** The request route's context. */
+export class RequestContext extends MessageContext {
+  /** A request is being routed by it; false once its route has settled. */
+  alive = false;
+  /** Its route waits for something. */
+  waiting = false;
+  protected passage: Passage;
+  protected table: RouteTable;
+
+  constructor(surroundings: Surroundings, passage: Passage) {
+    super(surroundings, passage.message);
+    this.passage = passage;
+    this.table = surroundings.table;
+  }
+
+  /** For the runner: the next request. */
+  bind(passage: Passage): void {
+    this.passage = passage;
+    this.message = passage.message;
+    this.table = this.s.table;
+    this.alive = true;
+    this.waiting = false;
+  }
+
+  /** Runs one step of a route that waited: its transaction and dialog are brought back for it. */
+  private late(step: () => boolean): boolean {
+    const { core } = this.s;
+    if (!this.alive || !core.enter(this.passage)) return false;
+    this.waiting = false;
+    try {
+      return step();
+    } finally {
+      this.waiting = true;
+      core.leave(this.passage);
+    }
+  }
+
+  // -- checks --------------------------------------------------------------------------------------------------------
+
+  /**
+   * Refuses what a proxy must not forward: an unknown URI scheme (416), a demand for extensions (420).  What breaks the
+   * grammar never gets here.
+   */
+  sanity_check(): boolean {
+    const message = this.message;
+    const demand = message.findHeader(HDR_PROXY_REQUIRE);
+    if (demand >= 0) {
+      this.send_reply(420, 'Bad Extension', `Unsupported: ${message.headerValue(demand)}\r\n`);
+      return false;
+    }
+    if (!/^(?:sips?|tel):/i.test(this.$ru)) {
+      this.send_reply(416, 'Unsupported URI Scheme');
+      return false;
+    }
+    return true;
+  }
+
+  /** False when Max-Forwards is 0; more than `max` is cut to it, without one the request gets one. */
+  mf_process_maxfwd_header(max: number): boolean {
+    const value = this.message.word(W_MAX_FORWARDS);
+    if (value === 0) return false;
+    this.passage.maxForwards = value === NONE || value > max ? max : 0;
+    return true;
+  }
+
+  /** Whether a URI, `sip:host:port` or bare `host`, names one of our addresses; without one, the R-URI. */
+  is_myself(uri: string = this.$ru): boolean {
+    const parsed = parseUri(/^[a-z]+:/i.test(uri) && !/^[^:]*:\d+$/.test(uri) ? uri : `sip:${uri}`);
+    return parsed !== null && this.s.core.w.sockets.isOursText(parsed.host, parsed.port ?? 0);
+  }
+
+  // -- URIs ----------------------------------------------------------------------------------------------------------
+
+  /** R-URI as it will be sent. */
+  get $ru(): string {
+    return this.passage.requestUri ?? this.message.text(W_RURI_OFF, W_RURI_LEN);
+  }
+  set $ru(uri: string) {
+    this.passage.requestUri = checkUri(uri);
+  }
+  get $rU(): string {
+    return uriPart(this.$ru, 'user');
+  }
+  set $rU(user: string) {
+    this.$ru = replaceUriPart(this.$ru, 'user', user);
+  }
+  get $rd(): string {
+    return uriPart(this.$ru, 'host');
+  }
+  set $rd(host: string) {
+    this.$ru = replaceUriPart(this.$ru, 'host', host);
+  }
+  get $rp(): number {
+    return Number(uriPart(this.$ru, 'port') || 5060);
+  }
+  set $rp(port: number) {
+    this.$ru = replaceUriPart(this.$ru, 'port', String(port));
+  }
+  /** R-URI as received. */
+  get $ou(): string {
+    return this.message.text(W_RURI_OFF, W_RURI_LEN);
+  }
+  /** Next hop that overrides Route and R-URI; null: they decide. */
+  get $du(): string | null {
+    return this.passage.destination;
+  }
+  set $du(uri: string | null) {
+    this.passage.destination = uri === null ? null : checkUri(uri);
+  }
+
+  /** Reads an AVP of the transaction; with a second argument sets it, null removes it. */
+  $avp(name: string): AvpValue | null;
+  $avp(name: string, value: AvpValue | null): boolean;
+  $avp(name: string, value?: AvpValue | null): AvpValue | null | boolean {
+    const { avps } = this.s;
+    if (value === undefined) return avps.get(this.passage, name);
+    return avps.set(this.passage, name, value);
+  }
+
+  // -- header edits --------------------------------------------------------------------------------------------------
+
+  /** Adds a header line to the copies that go out; the line end may be left out. */
+  append_hf(line: string): boolean {
+    const { headersAppended } = this.passage;
+    if (headersAppended.length === HEADER_EDITS_MAX) return false;
+    const whole = line.endsWith('\r\n') ? line : `${line}\r\n`;
+    if (!/^[!-9;-~]+[ \t]*:[^\r\n]*\r\n$/.test(whole))
+      throw new TypeError(`not a header line: ${JSON.stringify(line)}`);
+    headersAppended.push(whole);
+    return true;
+  }
+
+  /** Takes every header field with this name out of the copies.  False: there is none. */
+  remove_hf(name: string): boolean {
+    const { headersRemoved } = this.passage;
+    const before = headersRemoved.length;
+    for (let n = this.findHeader(name, 0); n >= 0; n = this.findHeader(name, n + 1)) {
+      if (headersRemoved.length === HEADER_EDITS_MAX) return false;
+      if (!headersRemoved.includes(n)) headersRemoved.push(n);
+    }
+    return headersRemoved.length > before;
+  }
+
+  // -- routing -------------------------------------------------------------------------------------------------------
+
+  loose_route(): boolean {
+    return !this.waiting && this.s.core.looseRoute(this.passage);
+  }
+
+  /** Asks for a Record-Route on the copies; `params` are URI parameters of our own (`;x=1`). */
+  record_route(params = ''): boolean {
+    this.passage.recordRoute = true;
+    this.passage.recordRouteParams = params;
+    return true;
+  }
+
+  /** Answers go to the port the request came from, as if its Via had asked with `rport`. */
+  force_rport(): boolean {
+    readSender(this.passage, true);
+    return true;
+  }
+
+  /** Adds a target to the fork; without a URI, the R-URI as it is now. */
+  append_branch(uri: string = this.$ru): boolean {
+    const { targets } = this.passage;
+    if (targets.length >= TARGETS_MAX - 1) return false;
+    targets.push(checkUri(uri));
+    return true;
+  }
+
+  t_newtran(): boolean {
+    if (this.waiting) return this.alive;
+    const made = this.s.core.newTransaction(this.passage);
+    this.s.avps.move(this.passage);
+    return made;
+  }
+
+  t_relay(): boolean {
+    if (this.waiting) return this.late(() => this.t_relay());
+    const relayed = this.s.core.relay(this.passage);
+    this.s.avps.move(this.passage);
+    return relayed;
+  }
+
+  t_cancel_branches(): boolean {
+    if (this.waiting) return this.late(() => this.t_cancel_branches());
+    return this.s.core.cancelBranches(this.passage);
+  }
+
+  t_on_reply(name: string): boolean {
+    this.passage.onReply = numbered(this.table.reply.numberOf(name), 'reply', name);
+    return true;
+  }
+
+  t_on_failure(name: string): boolean {
+    this.passage.onFailure = numbered(this.table.failure.numberOf(name), 'failure', name);
+    return true;
+  }
+
+  t_on_branch(name: string): boolean {
+    this.passage.onBranch = numbered(this.table.branch.numberOf(name), 'branch', name);
+    return true;
+  }
+
+  // -- answers -------------------------------------------------------------------------------------------------------
+
+  /** Answers; in the transaction if there is one.  `extra` is whole header lines. */
+  send_reply(code: number, reason: string, extra = ''): boolean {
+    if (this.waiting) return this.late(() => this.send_reply(code, reason, extra));
+    checkReply(code, reason);
+    return this.s.core.reply(this.passage, code, reason, extra);
+  }
+
+  /** Whether this request has its final answer, by us. */
+  get answered(): boolean {
+    return this.passage.answered;
+  }
+
+  /** Answers without making a transaction. */
+  sl_send_reply(code: number, reason: string): boolean {
+    return this.send_reply(code, reason);
+  }
+
+  /** Answers in the transaction, which is made if there is none. */
+  t_reply(code: number, reason: string): boolean {
+    if (this.waiting) return this.late(() => this.t_reply(code, reason));
+    return this.s.core.newTransaction(this.passage) && this.send_reply(code, reason);
+  }
+
+  // -- dialogs -------------------------------------------------------------------------------------------------------
+
+  dlg_manage(): boolean {
+    if (this.waiting) return this.late(() => this.dlg_manage());
+    const { core, tracker } = this.s;
+    const uri = this.passage.requestUri;
+    if (uri === null) return this.managed(dlg_manage(tracker, this.message));
+    const { scratch } = core.w;
+    const at = scratch.at;
+    scratch.text(uri);
+    const done = dlg_manage(tracker, this.message, at, scratch.at - at);
+    scratch.at = at;
+    return this.managed(done);
+  }
+
+  /** A call for which there is no room is answered 503, and the route learns it from the false. */
+  private managed(done: boolean): boolean {
+    if (!done && this.s.tracker.context.refusedForMemory) this.s.core.refuseForMemory(this.passage);
+    return done;
+  }
+
+  override set_dlg_profile(profile: string, value: string | null = null): boolean {
+    if (this.waiting) return this.late(() => super.set_dlg_profile(profile, value));
+    return super.set_dlg_profile(profile, value);
+  }
+
+  override dlg_try_profile(profile: string, value: string | null, limit: number): boolean {
+    if (this.waiting) return this.late(() => super.dlg_try_profile(profile, value, limit));
+    return super.dlg_try_profile(profile, value, limit);
+  }
+}
+
+/** The failure route's context: the request as it came, and the best answer so far. */
+export class FailureContext extends RequestContext {
+  private code = 0;
+
+  /** For the runner. */
+  failed(passage: Passage, code: number): void {
+    this.bind(passage);
+    this.code = code;
+  }
+
+  /** Whether the best answer's code is one of these: `'408|5xx'`. */
+  t_check_status(pattern: string): boolean {
+    return matchesStatus(this.code, pattern);
+  }
+
+  /** Whether any branch got an answer with this code. */
+  t_branch_replied(pattern: string): boolean {
+    const x = this.s.core.w.x;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++)
+      if (matchesStatus(x[branchAt(n) + B_CODE]!, pattern)) return true;
+    return false;
+  }
+
+  /** Code of the best answer ($T_reply_code). */
+  get $T_reply_code(): number {
+    return this.code;
+  }
+}
+
+/** The reply route's context. */
+export class ReplyContext extends MessageContext {
+  dropped = false;
+
+  bind(message: Message): void {
+    this.message = message;
+    this.dropped = false;
+  }
+
+  /** Whether the answer's code is one of these: `'18x'`. */
+  t_check_status(pattern: string): boolean {
+    return matchesStatus(this.message.code, pattern);
+  }
+
+  /** Takes a provisional answer out; a final one cannot be dropped. */
+  drop(): boolean {
+    this.dropped = true;
+    return this.message.code < 200;
+  }
+
+  /** Code of the last answer sent upstream. */
+  get $T_reply_last(): number {
+    return this.s.core.w.x[T_CODE]!;
+  }
+}
+
+/** The branch route's context: $ru and $du are this branch's. */
+export class BranchContext extends RequestContext {
+  /** Number of the branch, from 0. */
+  $T_branch_idx = 0;
+
+  override t_relay(): boolean {
+    return false;
+  }
+}
+
+/** An event route's context. */
+export class EventContext extends MessageContext {
+  private readonly none: Message;
+
+  constructor(surroundings: Surroundings, none: Message) {
+    super(surroundings, none);
+    this.none = none;
+  }
+
+  bind(message: Message | null): void {
+    this.message = message ?? this.none;
+  }
+
+  /** Whether a message made the event; the message variables are empty without one. */
+  get hasMessage(): boolean {
+    return this.message !== this.none;
+  }
+}
+
+function numbered(number: number, kind: string, name: string): number {
+  if (number === 0) throw new TypeError(`there is no ${kind} route called ${name}`);
+  return number;
+}
+
+function checkUri(uri: string): string {
+  if (typeof uri !== 'string' || uri === '' || /[\s<>"\u0000-\u001f\u007f]/.test(uri)) {
+    throw new TypeError(`not a URI: ${JSON.stringify(uri)}`);
+  }
+  return uri;
+}
+
+function checkReply(code: number, reason: string): void {
+  if (!Number.isInteger(code) || code < 100 || code > 699)
+    throw new RangeError(`status code ${code}: 100 to 699`);
+  if (/[\r\n]/.test(reason)) throw new TypeError('a reason phrase has no line end');
+}

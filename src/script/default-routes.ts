@@ -1,0 +1,41 @@
+/**
+ * The routes that come with the product: a record-routing, dialog-tracking proxy.
+ *
+ * Copy it as the start of your own route file and give that to `--routes`.
+ */
+import { type Routes, routes } from './routes.js';
+
+/** @param nextHop SIP URI that requests without a Route go to; null: their R-URI decides */
+export function defaultRoutes(nextHop: string | null): Routes {
+  return routes({
+    request(r) {
+      if (!r.mf_process_maxfwd_header(70)) return r.sl_send_reply(483, 'Too Many Hops');
+      if (!r.sanity_check()) return;
+
+      if (r.has_totag()) {
+        // Inside a dialog: our Route shows the way; neighbours that drop it are known by Call-ID and tags.
+        if (r.loose_route()) return r.t_relay();
+        r.dlg_manage();
+        if (r.is_known_dlg()) {
+          if (nextHop !== null && r.is_myself()) r.$du = nextHop;
+          return r.t_relay();
+        }
+        if (r.is_method('ACK')) return;
+        return r.sl_send_reply(404, 'Not here');
+      }
+
+      // A Route given in advance may only lead through us.
+      r.loose_route();
+      if (r.is_method('OPTIONS') && r.is_myself() && r.$rU === '') return r.sl_send_reply(200, 'OK');
+      if (nextHop !== null) r.$du = nextHop;
+      else if (r.is_myself()) return r.sl_send_reply(404, 'Not here');
+
+      if (r.is_method('INVITE')) {
+        r.record_route();
+        if (r.dlg_manage()) r.set_dlg_profile('caller', r.$fU || 'anonymous');
+        else if (r.answered) return;
+      }
+      return r.t_relay();
+    },
+  });
+}

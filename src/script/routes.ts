@@ -1,0 +1,105 @@
+/**
+ * The routing script: what a route file exports, and how its routes are found by name.
+ *
+ * One file, one default export, made by routes().  A route returns when it is done; what it returns does not matter
+ * unless it is a promise.  [the manual's request, reply, failure, branch and event routes]
+ */
+import type { BranchContext, EventContext, FailureContext, ReplyContext, RequestContext } from './context.js';
+
+/** Where a route may do anything but wait. */
+type Route<Context> = (context: Context) => unknown;
+
+export type Routes = {
+  /** Every request that starts a transaction, ACK for a 2xx, and CANCEL for nothing known. */
+  readonly request: Route<RequestContext>;
+  /** Runs when all branches failed and the transaction was armed with t_on_failure(name). */
+  readonly failure?: Readonly<Record<string, Route<FailureContext>>>;
+  /** Runs for each answer of a transaction armed with t_on_reply(name); the one named `all` runs for every answer. */
+  readonly reply?: Readonly<Record<string, Route<ReplyContext>>>;
+  /** Runs before each branch of a transaction armed with t_on_branch(name) goes out. */
+  readonly branch?: Readonly<Record<string, Route<BranchContext>>>;
+  /** `dialog:start`, `dialog:end`, `dialog:failed`. */
+  readonly event?: Partial<Readonly<Record<DialogEventName, Route<EventContext>>>>;
+};
+
+export type DialogEventName = 'dialog:start' | 'dialog:end' | 'dialog:failed';
+
+const EVENT_NAMES: readonly string[] = ['dialog:start', 'dialog:end', 'dialog:failed'];
+const KINDS: readonly string[] = ['request', 'failure', 'reply', 'branch', 'event'];
+/** Route numbers are kept in a word of the transaction. */
+const ROUTES_PER_KIND_MAX = 65_535;
+
+/** Gives a route file its types; returns what it was given. */
+export function routes(definition: Routes): Routes {
+  return definition;
+}
+
+/** Named routes of one kind; numbers are 1-based, 0 is none. */
+export class NamedRoutes<Context> {
+  private readonly numbers = new Map<string, number>();
+  private readonly list: Route<Context>[] = [];
+
+  constructor(named: Readonly<Record<string, Route<Context>>> = {}) {
+    for (const [name, route] of Object.entries(named)) {
+      this.list.push(route);
+      this.numbers.set(name, this.list.length);
+    }
+  }
+
+  /** Number of the route called `name`, 0 if there is none. */
+  numberOf(name: string): number {
+    return this.numbers.get(name) ?? 0;
+  }
+
+  of(number: number): Route<Context> | undefined {
+    return this.list[number - 1];
+  }
+}
+
+/** A checked definition. */
+export class RouteTable {
+  readonly request: Route<RequestContext>;
+  readonly failure: NamedRoutes<FailureContext>;
+  readonly reply: NamedRoutes<ReplyContext>;
+  readonly branch: NamedRoutes<BranchContext>;
+  readonly event: Partial<Readonly<Record<DialogEventName, Route<EventContext>>>>;
+  /** Number of the reply route that runs for every answer, 0 if there is none. */
+  readonly replyForAll: number;
+
+  /** @throws Error that says what is wrong with the definition, in the operator's words */
+  constructor(definition: Routes) {
+    const mistake = mistakeIn(definition);
+    if (mistake !== null) throw new Error(mistake);
+    this.request = definition.request;
+    this.failure = new NamedRoutes(definition.failure);
+    this.reply = new NamedRoutes(definition.reply);
+    this.branch = new NamedRoutes(definition.branch);
+    this.event = definition.event ?? {};
+    this.replyForAll = this.reply.numberOf('all');
+  }
+}
+
+function mistakeIn(definition: unknown): string | null {
+  if (typeof definition !== 'object' || definition === null)
+    return 'its default export must be routes({ ... })';
+  const parts = definition as Record<string, unknown>;
+  for (const kind of Object.keys(parts)) {
+    if (!KINDS.includes(kind))
+      return `there is no kind of route called ${kind}; known are ${KINDS.join(', ')}`;
+  }
+  if (typeof parts.request !== 'function') return 'it has no request route';
+  for (const kind of KINDS.slice(1)) {
+    const named = parts[kind];
+    if (named === undefined) continue;
+    if (typeof named !== 'object' || named === null) return `${kind} must be an object of named routes`;
+    const entries = Object.entries(named);
+    if (entries.length > ROUTES_PER_KIND_MAX) return `more than ${ROUTES_PER_KIND_MAX} ${kind} routes`;
+    for (const [name, route] of entries) {
+      if (typeof route !== 'function') return `${kind} route ${name} is not a function`;
+      if (kind === 'event' && !EVENT_NAMES.includes(name)) {
+        return `there is no event ${name}; known are ${EVENT_NAMES.join(', ')}`;
+      }
+    }
+  }
+  return null;
+}

@@ -1,0 +1,207 @@
+/**
+ * Runs the operator's routes for one shard: a RouteScript for the proxy, DialogEvents for the dialogs.
+ *
+ * A route that throws costs its own request a 500 and nobody else anything.  A route that returns a promise is suspended
+ * with its context and message until it settles; the synchronous case pays one test for this.
+ */
+import type { DialogEvents } from '../dialog/ports.js';
+import type { DialogTracker } from '../dialog/tracker.js';
+import type { Log } from '../log.js';
+import type { ProxyCore } from '../proxy/core.js';
+import type { Passage } from '../proxy/passage.js';
+import type { RouteScript } from '../proxy/ports.js';
+import { COUNTERS, type Workspace } from '../proxy/workspace.js';
+import type { Message } from '../sip/message.js';
+import { AvpBook } from './avps.js';
+import type { Surroundings } from './context.js';
+import { BranchContext, EventContext, FailureContext, ReplyContext, RequestContext } from './context.js';
+import type { DialogEventName, RouteTable } from './routes.js';
+
+/** Contexts kept for the next suspended route. */
+const SPARE_CONTEXTS_MAX = 64;
+
+/** Writes at most one line per event and minute: a faulty route meets every call. */
+export interface RouteFaults {
+  error(event: string, fields?: Readonly<Record<string, string | number>>): void;
+}
+
+export class ScriptRunner implements RouteScript, DialogEvents {
+  private readonly w: Workspace;
+  private readonly faults: RouteFaults;
+  private table: RouteTable;
+  private readonly log: Log;
+  private readonly avps = new AvpBook();
+  private surroundings: Surroundings | null = null;
+  private requestContext: RequestContext | null = null;
+  private failureContext: FailureContext | null = null;
+  private replyContext: ReplyContext | null = null;
+  private branchContext: BranchContext | null = null;
+  private eventContext: EventContext | null = null;
+  private readonly spare: RequestContext[] = [];
+
+  constructor(w: Workspace, table: RouteTable, log: Log, faults: RouteFaults) {
+    this.w = w;
+    this.table = table;
+    this.log = log;
+    this.faults = faults;
+  }
+
+  /** Hands over what routes work with; the proxy needs the runner before it can be made itself. */
+  connect(core: ProxyCore, tracker: DialogTracker): void {
+    const surroundings = { core, tracker, log: this.log, avps: this.avps, table: this.table };
+    this.surroundings = surroundings;
+    this.failureContext = new FailureContext(surroundings, core.responses.storedPassage);
+    this.branchContext = new BranchContext(surroundings, core.responses.storedPassage);
+    this.replyContext = new ReplyContext(surroundings, core.inHand);
+    this.eventContext = new EventContext(surroundings, this.w.newMessage());
+  }
+
+  get hasReplyForAll(): boolean {
+    return this.table.replyForAll !== 0;
+  }
+
+  /** Transactions that keep values. */
+  get transactionsWithValues(): number {
+    return this.avps.size;
+  }
+
+  request(passage: Passage): boolean {
+    let context = this.requestContext;
+    if (context === null) {
+      context = this.spare.pop() ?? new RequestContext(this.surroundings!, passage);
+      this.requestContext = context;
+    }
+    context.bind(passage);
+    let result: unknown;
+    try {
+      result = this.table.request(context);
+    } catch (error) {
+      this.fault('request', passage.message, error);
+      return false;
+    }
+    if (isPromise(result)) this.suspend(context, passage, result);
+    return true;
+  }
+
+  failure(route: number, passage: Passage, code: number): boolean {
+    const run = this.table.failure.of(route);
+    if (run === undefined) return false;
+    const context = this.failureContext!;
+    context.failed(passage, code);
+    try {
+      refusePromise(run(context));
+    } catch (error) {
+      this.fault('failure', passage.message, error);
+      return false;
+    } finally {
+      context.alive = false;
+    }
+    return true;
+  }
+
+  reply(route: number, message: Message): boolean {
+    const context = this.replyContext!;
+    context.bind(message);
+    for (const number of [this.table.replyForAll, route]) {
+      const run = this.table.reply.of(number);
+      if (run === undefined) continue;
+      try {
+        refusePromise(run(context));
+      } catch (error) {
+        this.fault('reply', message, error);
+      }
+    }
+    return !context.dropped;
+  }
+
+  branch(route: number, passage: Passage, branch: number): void {
+    const run = this.table.branch.of(route);
+    if (run === undefined) return;
+    const context = this.branchContext!;
+    context.bind(passage);
+    context.$T_branch_idx = branch;
+    try {
+      refusePromise(run(context));
+    } catch (error) {
+      this.fault('branch', passage.message, error);
+    } finally {
+      context.alive = false;
+    }
+  }
+
+  transactionEnded(index: number): void {
+    this.avps.forget(index);
+  }
+
+  start(message: Message | null): void {
+    this.event('dialog:start', message);
+  }
+
+  end(message: Message | null): void {
+    this.event('dialog:end', message);
+  }
+
+  failed(message: Message | null): void {
+    this.event('dialog:failed', message);
+  }
+
+  private event(name: DialogEventName, message: Message | null): void {
+    const run = this.table.event[name];
+    if (run === undefined) return;
+    const context = this.eventContext!;
+    context.bind(message);
+    try {
+      refusePromise(run(context));
+    } catch (error) {
+      this.fault(name, message, error);
+    }
+  }
+
+  /** The route waits: its context leaves circulation with it. */
+  private suspend(context: RequestContext, passage: Passage, promise: PromiseLike<unknown>): void {
+    const { core } = this.surroundings!;
+    this.requestContext = null;
+    context.waiting = true;
+    if (passage.relayed || passage.answered || !core.suspend(passage)) {
+      // It has decided already, or there is no room to wait: what it does from now on has no effect.
+      context.alive = false;
+      promise.then(undefined, (error) => this.fault('request', null, error));
+      return;
+    }
+    passage.routeWaits = true;
+    const settle = (): void => {
+      context.alive = false;
+      core.settled(passage);
+      if (this.spare.length < SPARE_CONTEXTS_MAX) this.spare.push(context);
+    };
+    promise.then(settle, (error) => {
+      this.fault('request', passage.message, error);
+      if (core.enter(passage)) {
+        core.routeFailed(passage);
+        core.leave(passage);
+      }
+      settle();
+    });
+  }
+
+  private fault(route: string, message: Message | null, error: unknown): void {
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const at = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
+    const callId = message === null ? '' : message.callId;
+    this.faults.error('route_threw', { route, reason, at, call_id: callId });
+    if (route !== 'request') this.w.count(COUNTERS.routeErrors);
+  }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+/** Only the request route may wait. */
+function refusePromise(value: unknown): void {
+  if (!isPromise(value)) return;
+  Promise.resolve(value).catch(() => {});
+  throw new TypeError('only the request route may return a promise');
+}
