@@ -39,9 +39,7 @@ export class DialogContext {
   linked = false;
   /** The cookie goes into our Record-Route. */
   cookieOwed = false;
-  /** This message ended the dialog; the table lets go of it when the script has ended. */
-  tableOwed = false;
-  /** A suspended route keeps the dialog. */
+  /** The message keeps its dialog: it ended it, or its route is suspended. */
   held = false;
   /** No room was left for the dialog or for what belongs to it: the call deserves 503. */
   refusedForMemory = false;
@@ -79,7 +77,6 @@ export class DialogContext {
     this.spiral = false;
     this.linked = false;
     this.cookieOwed = false;
-    this.tableOwed = false;
     this.held = false;
     this.refusedForMemory = false;
     this.status = 0;

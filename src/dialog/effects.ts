@@ -21,7 +21,7 @@ export const ACKNOWLEDGED = 2;
 export const FAILED = 3;
 /** Was answered and is over: event end, TERMINATED or EXPIRED. */
 export const ENDED = 4;
-/** A 2xx after all, though a negative answer had gone upstream. */
+/** A 2xx after all, though a negative answer had gone upstream: event start, CONFIRMED_NA. */
 export const REVIVED = 5;
 
 // from (row) -> to (column); '.' nothing
@@ -76,11 +76,8 @@ export class Effects {
   act(from: number, to: number, index: number, generation: number, cause: Cause): void {
     const { message, direction } = cause;
     switch (effectOf(from, to)) {
-      case REVIVED:
-        this.records.native.count(COUNTERS.failed, -1);
-        this.answered(index, generation, message);
-        return;
       case ANSWERED:
+      case REVIVED:
         this.answered(index, generation, message);
         return;
       case ACKNOWLEDGED:

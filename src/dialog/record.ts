@@ -82,6 +82,9 @@ export const PROPERTY_TIMEOUT_BYE = 1;
 export const PROPERTY_TIMEOUT_NORESET = 8;
 export const PROPERTY_PRACK = 32;
 
+/** Memberships of the dialog in hand, and whether it names a timeout route. */
+export const D_MEMBERS = constant('XDialog') + constant('DMembers');
+export const D_TIMEOUT_ROUTE = constant('XDialog') + constant('DTimeoutRoute');
 /** No request of that side is known. */
 export const NO_CSEQ = constant('NoCSeq');
 

@@ -1,0 +1,198 @@
+/**
+ * Answers to the INVITE that made a dialog: it rings, is answered, fails, or fails and is answered after all.
+ *
+ * The transaction in hand names the dialog and holds it.  The callee's leg is that of the first 2xx.
+ * [RFC 3261 12.1, 13.2.2.4, 16.7]
+ */
+import { STATUS } from '../memory/addon.js';
+import { D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE, T_BRANCH_COUNT } from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import { W_CONTACT_URI_LEN, W_CONTACT_URI_OFF, W_TO_TAG_LEN, W_TO_TAG_OFF } from '../sip/words.js';
+import { DLGCB } from './callbacks.js';
+import type { Desk } from './desk.js';
+import type { Snapshot } from './dialog.js';
+import { hasOneContact, writeCalleeRouteSet } from './leg.js';
+import type { Lifetime } from './lifetime.js';
+import { DELETED, EARLY, next, STRAY } from './machine.js';
+import type { DialogLog } from './ports.js';
+import type { ProfileBook } from './profile.js';
+import * as record from './record.js';
+import { COUNTERS } from './statistics.js';
+
+/** Failed calls whose memberships are remembered in case a 2xx comes after all. */
+const REVIVABLE_MAX = 1024;
+
+/** How much of the callee's leg a change carries. */
+const NO_LEG = 0;
+const WHOLE_LEG = 2;
+
+export class InviteAnswers {
+  private readonly desk: Desk;
+  private readonly lifetime: Lifetime;
+  private readonly profiles: ProfileBook;
+  private readonly log: DialogLog;
+  private readonly membersOfFailed = new Map<number, Snapshot>();
+
+  constructor(desk: Desk, lifetime: Lifetime, profiles: ProfileBook, log: DialogLog) {
+    this.desk = desk;
+    this.lifetime = lifetime;
+    this.profiles = profiles;
+    this.log = log;
+  }
+
+  /** 101-199 from downstream. */
+  rang(message: Message, index: number, generation: number): void {
+    const { callbacks, native, records, x } = this.desk;
+    callbacks.tell(DLGCB.RESPONSE_FWDED, index, generation, null, message, 2);
+    for (let attempt = 0; attempt < record.ATTEMPTS_MAX; attempt++) {
+      if (!records.load(index, generation)) return;
+      const from = x[D_STATE]!;
+      const to = next(from, 'reply1xx');
+      if (to === STRAY) {
+        native.count(COUNTERS.stray, 1);
+        return;
+      }
+      if (to !== from) {
+        const status = this.desk.commitState(from, to, record.FLAG_HOOKED, index, generation);
+        if (status === STATUS.conflict) continue;
+      }
+      callbacks.tell(DLGCB.EARLY, index, generation, null, message, 2);
+      return;
+    }
+    this.desk.lost('provisional', STATUS.conflict, index);
+  }
+
+  /** 2xx; `message` null: our own.  Repeated ones and those of further branches change nothing. */
+  answered(message: Message | null, index: number, generation: number, ownRecordRoutes: number): void {
+    const { callbacks, records, x } = this.desk;
+    if (message !== null) callbacks.tell(DLGCB.RESPONSE_FWDED, index, generation, null, message, 2);
+    for (let attempt = 0; attempt < record.ATTEMPTS_MAX; attempt++) {
+      if (!records.load(index, generation)) return;
+      const from = x[D_STATE]!;
+      const to = next(from, 'reply2xx');
+      // A call that was up once does not come back: its end was meant.
+      if (to === from || (from === DELETED && x[D_START_TS] !== 0)) return;
+      const status = this.commitAnswer(message, from, to, ownRecordRoutes, index, generation);
+      if (status === STATUS.conflict) continue;
+      if (status !== STATUS.ok) {
+        this.desk.lost('answer', status, index);
+        return;
+      }
+      if (from === DELETED) this.rejoin(index, generation);
+      this.desk.act(from, to, index, generation, message, 2);
+      return;
+    }
+    this.desk.lost('answer', STATUS.conflict, index);
+  }
+
+  /** 300-699; `message` null: our own.  True if it ended the dialog. */
+  rejected(message: Message | null, index: number, generation: number): boolean {
+    // A 2xx can still come when another branch is open, or when the answer was our own.
+    if (message === null || this.desk.x[T_BRANCH_COUNT]! > 1) this.rememberMembers(index, generation);
+    return this.fail(message, 'replyNon2xx', index, generation);
+  }
+
+  /** The transaction is gone: whoever was not answered has failed. */
+  transactionEnded(index: number, generation: number): void {
+    if (this.membersOfFailed.size > 0) this.membersOfFailed.delete(index);
+    this.fail(null, 'transactionEnd', index, generation);
+  }
+
+  /** An unanswered dialog ends; true if it was this event that ended it.  The caller has a hold of it. */
+  fail(
+    message: Message | null,
+    event: 'replyNon2xx' | 'transactionEnd' | 'end',
+    index: number,
+    generation: number,
+  ): boolean {
+    const { records, x } = this.desk;
+    for (let attempt = 0; attempt < record.ATTEMPTS_MAX; attempt++) {
+      if (!records.load(index, generation)) return false;
+      const from = x[D_STATE]!;
+      const to = next(from, event);
+      if (to === STRAY || to === from || from > EARLY) return false;
+      const status = this.desk.commitState(from, to, record.FLAG_HOOKED, index, generation);
+      if (status === STATUS.conflict) continue;
+      this.desk.enter(index, generation, 1);
+      this.desk.act(from, to, index, generation, message, 2);
+      this.desk.leave();
+      return true;
+    }
+    this.desk.lost('failure', STATUS.conflict, index);
+    return false;
+  }
+
+  /** Fills the callee's leg with the change; what of it cannot be kept is left out, for the call comes first. */
+  private commitAnswer(
+    message: Message | null,
+    from: number,
+    to: number,
+    ownRecordRoutes: number,
+    index: number,
+    generation: number,
+  ): number {
+    const { native, records, x } = this.desk;
+    const { scratch } = records.memory;
+    const dueAt = this.lifetime.dueAtAnswer(native.nowBootSeconds(), x[D_LIFETIME]!);
+    const recordRoutes = x[D_RECORD_ROUTES]!;
+    const fields =
+      record.CHANGE_STATE |
+      record.CHANGE_DUE |
+      record.CHANGE_START_TS |
+      record.CHANGE_END_TS |
+      record.CHANGE_FLAGS;
+    let status: number = STATUS.outOfRange;
+    for (let part = message === null ? NO_LEG : WHOLE_LEG; part >= NO_LEG; part--) {
+      records.beginChange(fields, from);
+      x[record.A_STATE] = to;
+      x[record.A_DUE] = dueAt;
+      x[record.A_START_TS] = native.nowUnixSeconds();
+      x[record.A_FLAGS_SET] = record.FLAG_NEW | record.FLAG_HOOKED;
+      const mark = scratch.at;
+      if (message !== null && part > NO_LEG) this.nameCallee(message, part, recordRoutes, ownRecordRoutes);
+      scratch.at = mark;
+      status = records.change(index, generation);
+      if (status !== STATUS.outOfRange && status !== STATUS.noMemory) return status;
+      this.log.error('callee_leg_not_kept', { record: index, status });
+    }
+    return status;
+  }
+
+  /** The tag is kept even if no request could be sent to the Contact: matching needs it. */
+  private nameCallee(message: Message, part: number, recordRoutes: number, ownRecordRoutes: number): void {
+    const { records, x } = this.desk;
+    const { at } = message;
+    x[record.A_FIELDS]! |= record.CHANGE_CALLEE_LEG;
+    records.setText(record.A_CALLEE_TAG, at + message.word(W_TO_TAG_OFF), message.word(W_TO_TAG_LEN));
+    x[record.A_CALLEE_SOCKET] = message.flow;
+    if (part < WHOLE_LEG) return;
+    if (hasOneContact(message)) {
+      const length = message.word(W_CONTACT_URI_LEN);
+      records.setText(record.A_CALLEE_CONTACT, at + message.word(W_CONTACT_URI_OFF), length);
+    }
+    const { scratch } = records.memory;
+    const length = writeCalleeRouteSet(message, recordRoutes, ownRecordRoutes, scratch);
+    if (length > 0) records.setText(record.A_CALLEE_ROUTE_SET, scratch.at - length, length);
+    else if (length < 0) this.log.warn('route_set_not_kept', { record: records.index });
+  }
+
+  private rememberMembers(index: number, generation: number): void {
+    const { records, x } = this.desk;
+    if (this.membersOfFailed.size >= REVIVABLE_MAX || !records.load(index, generation)) return;
+    if (x[D_STATE]! > EARLY || x[record.D_MEMBERS] === 0) return;
+    const snapshot = this.desk.snapshot();
+    if (snapshot !== null) this.membersOfFailed.set(index, snapshot);
+  }
+
+  /** A call that is answered after all counts in its profiles as before, oldest membership first. */
+  private rejoin(index: number, generation: number): void {
+    this.desk.native.count(COUNTERS.failed, -1);
+    const before = this.membersOfFailed.get(index);
+    if (before === undefined || before.handle.generation !== generation) return;
+    this.membersOfFailed.delete(index);
+    for (const entry of [...before.profiles].reverse()) {
+      const [name, value] = typeof entry === 'string' ? [entry, null] : Object.entries(entry)[0]!;
+      this.profiles.rejoin(this.desk.context, index, generation, name, value);
+    }
+  }
+}
