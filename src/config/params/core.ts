@@ -37,6 +37,13 @@ export const coreParams = {
     section: 'routes',
     doc: 'How long a route may wait for a look-up elsewhere.',
   }),
+  drain_timeout_ms: milliseconds({
+    default: 10_000,
+    min: 0,
+    max: 600_000,
+    section: 'signals',
+    doc: 'How long an orderly stop waits for transactions in work.',
+  }),
   dns_cache_min_ttl: seconds({
     default: 1,
     min: 0,

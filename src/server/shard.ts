@@ -1,0 +1,221 @@
+/**
+ * One shard: the engines of one worker over its share of the hash entries, and the way of a batch through them.
+ *
+ * An object without module state, so that one thread can hold two (tests do) and a seed can decide who goes next.
+ */
+import type { Clock } from '../clock.js';
+import { systemClock } from '../clock.js';
+import type { Config } from '../config/load.js';
+import { DialogTracker } from '../dialog/tracker.js';
+import type { Log } from '../log.js';
+import { OnceAMinute } from '../log.js';
+import type { MemoryWire, SegmentId, Shard } from '../memory/addon.js';
+import { addon } from '../memory/addon.js';
+import { ShardMemory } from '../memory/shard-memory.js';
+import {
+  BATCH_WORDS,
+  N_ADDRESS0,
+  N_FLOW,
+  N_LENGTH,
+  N_MESSAGE,
+  N_PORT,
+  N_SLOT,
+  N_STEERED,
+  N_WORDS,
+  X_BATCH,
+  X_LIST,
+} from '../memory/words.js';
+import type { SlotKeeper } from '../proxy/core.js';
+import { ProxyCore } from '../proxy/core.js';
+import type { NameResolver } from '../proxy/ports.js';
+import { COUNTERS, Workspace } from '../proxy/workspace.js';
+import type { Random } from '../random.js';
+import { systemRandom } from '../random.js';
+import type { RouteTable } from '../script/routes.js';
+import { ScriptRunner } from '../script/runner.js';
+import type { Message } from '../sip/message.js';
+import { W_CALL_ID_LEN, W_CALL_ID_OFF } from '../sip/words.js';
+import { systemDirectory } from '../transport/directory.js';
+import { Resolver } from '../transport/resolve.js';
+
+export type ShardOptions = {
+  readonly config: Config;
+  readonly segment: SegmentId;
+  readonly owner: number;
+  readonly routes: RouteTable;
+  readonly log: Log;
+  /** A network in memory, for tests. */
+  readonly wire?: MemoryWire;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Instead of the DNS. */
+  readonly resolver?: NameResolver;
+};
+
+/** Words of one failed send in X_LIST: tag, port, address[4], errno. */
+const FAILURE_WORDS = 8;
+/** Keep-alives of clients behind NAT are this short.  [RFC 5626 4.4.1] */
+const KEEP_ALIVE_BYTES_MAX = 4;
+const FAILURES_MAX = 64;
+
+export class ShardCore implements SlotKeeper {
+  readonly native: Shard;
+  readonly core: ProxyCore;
+  readonly tracker: DialogTracker;
+  readonly runner: ScriptRunner;
+  readonly w: Workspace;
+  private readonly x: Uint32Array;
+  private readonly workers: number;
+  private readonly owner: number;
+  private readonly failures = new Uint32Array(FAILURES_MAX * FAILURE_WORDS);
+
+  constructor(options: ShardOptions) {
+    const { config, segment, owner, routes, log } = options;
+    const memory = new ShardMemory();
+    this.native = addon.openShard({
+      segment,
+      owner,
+      memory: memory.bytes,
+      exchange: memory.exchange,
+      receiveWindowMs: config.params.core.receive_window_ms,
+      ...(options.wire === undefined ? {} : { wire: options.wire }),
+    });
+    this.x = memory.exchange;
+    this.workers = config.workers;
+    this.owner = owner;
+    const clock = options.clock ?? systemClock;
+    const faults = new OnceAMinute(log, clock);
+    this.w = new Workspace(this.native, memory, config.listen, config.params, owner);
+    this.runner = new ScriptRunner(this.w, routes, log, faults);
+    this.tracker = new DialogTracker({
+      native: this.native,
+      memory,
+      params: config.params.dialog,
+      events: this.runner,
+      log: faults,
+      activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
+    });
+    const resolver = options.resolver ?? resolverOf(config, clock, options.random ?? systemRandom);
+    this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
+    this.runner.connect(this.core, this.tracker);
+  }
+
+  /** Serves until close(): batches, ticks and letters come from the native loop. */
+  start(): void {
+    this.native.start(
+      (count) => this.batch(count),
+      () => this.tick(),
+      (count) => this.letters(count),
+    );
+  }
+
+  /** Without start(): takes what has arrived, handles it and sends; how many datagrams that was. */
+  receive(): number {
+    const count = this.native.receive();
+    if (count > 0) this.batch(count);
+    this.flush();
+    return count;
+  }
+
+  close(): void {
+    this.native.stop();
+  }
+
+  /** One batch, message by message in order of arrival; what it queues is sent when it returns. */
+  private batch(count: number): void {
+    this.w.scratch.reset();
+    for (let n = 0; n < count; n++) this.datagram(n);
+  }
+
+  private datagram(n: number): void {
+    const { x, core } = this;
+    const b = X_BATCH + n * BATCH_WORDS;
+    const message = core.inHand;
+    message.slot = x[b + N_SLOT]!;
+    message.at = x[b + N_MESSAGE]!;
+    message.length = x[b + N_LENGTH]!;
+    message.w = x[b + N_WORDS]! >> 2;
+    message.flow = x[b + N_FLOW]!;
+    message.port = x[b + N_PORT]!;
+    message.address0 = x[b + N_ADDRESS0]!;
+    message.address1 = x[b + N_ADDRESS0 + 1]!;
+    message.address2 = x[b + N_ADDRESS0 + 2]!;
+    message.address3 = x[b + N_ADDRESS0 + 3]!;
+    if (message.length <= KEEP_ALIVE_BYTES_MAX) return;
+    this.w.parser.parse(message.at, message.length, message.w * 4);
+    if (this.workers > 1 && message.isRequest && !this.isOurs(message, n)) return;
+    core.receive();
+  }
+
+  /** The scan was a guess: if the parsed Call-ID has another owner, the datagram moves on, once. */
+  private isOurs(message: Message, n: number): boolean {
+    const length = message.word(W_CALL_ID_LEN);
+    if (length === 0) return true;
+    const entry = this.native.entryOf(message.at + message.word(W_CALL_ID_OFF), length);
+    const owner = this.native.ownerOf(entry);
+    if (owner === this.owner) return true;
+    if (this.x[X_BATCH + n * BATCH_WORDS + N_STEERED] !== 0) this.w.count(COUNTERS.steeredTwice);
+    else this.native.forward(n, owner);
+    return false;
+  }
+
+  /** Timers that are due. */
+  tick(): void {
+    this.w.scratch.reset();
+    this.core.tick();
+    this.flush();
+  }
+
+  /** Control letters of other threads; none are sent yet, so an unknown one is somebody's mistake. */
+  private letters(_count: number): void {
+    while (this.native.take() > 0) this.w.count(COUNTERS.badLetters);
+  }
+
+  /** Sends what is queued; branches whose datagram could not be sent fail, which may send more. */
+  private flush(): void {
+    for (let rounds = 0; rounds < FLUSH_ROUNDS_MAX; rounds++) {
+      const failed = Math.min(this.native.flush(), FAILURES_MAX);
+      if (failed === 0) return;
+      this.handleFailures(failed);
+    }
+  }
+
+  private handleFailures(failed: number): void {
+    const { failures, x } = this;
+    for (let i = 0; i < failed * FAILURE_WORDS; i++) failures[i] = x[X_LIST + i]!;
+    for (let n = 0; n < failed; n++) {
+      const f = n * FAILURE_WORDS;
+      this.core.sendFailed(failures[f]!, failures[f + 1]!, failures[f + 5]!);
+    }
+  }
+
+  // -- SlotKeeper ----------------------------------------------------------------------------------------------------
+
+  keep(message: Message): boolean {
+    return this.native.keepSlot(message.slot) === 0;
+  }
+
+  release(message: Message): void {
+    this.native.releaseSlot(message.slot);
+  }
+}
+
+/** A failed send may cause another message whose send fails, and so on; a branch fails once, so few rounds suffice. */
+const FLUSH_ROUNDS_MAX = 16;
+
+function resolverOf(config: Config, clock: Clock, random: Random): Resolver {
+  const { dns_cache_min_ttl, dns_cache_max_ttl, dns_cache_negative_ttl, dns_cache_max_names } = config.params.core;
+  const families = config.listen.map((one) => (one.address.includes(':') ? 6 : 4));
+  return new Resolver(
+    systemDirectory(),
+    {
+      families: [...new Set(families)],
+      minTtlSeconds: dns_cache_min_ttl,
+      maxTtlSeconds: dns_cache_max_ttl,
+      negativeTtlSeconds: dns_cache_negative_ttl,
+      namesMax: dns_cache_max_names,
+    },
+    clock,
+    random,
+  );
+}

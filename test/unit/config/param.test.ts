@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { describe, test } from 'vitest';
+import type { Written } from '../../../dist/config/param.js';
+import { everyParam, findParam } from '../../../dist/config/params/index.js';
+
+/** The value that `written` gives `group:name`, or `refused`. */
+function read(name: string, written: Written): unknown {
+  const param = findParam(name);
+  assert.ok(param, name);
+  const reading = param.row.read(written);
+  return reading.ok ? reading.value : 'refused';
+}
+
+describe('parameters [spec 12]', () => {
+  for (const [name, written, value] of [
+    // 5.2: a power of two
+    ['dialog:hash_size', '4096', 4096],
+    ['dialog:hash_size', 1, 1],
+    ['dialog:hash_size', ' 64 ', 64],
+    ['dialog:hash_size', '1048576', 1_048_576],
+    ['dialog:hash_size', '2097152', 'refused'],
+    ['dialog:hash_size', '0', 'refused'],
+    ['dialog:hash_size', '-4', 'refused'],
+    ['dialog:hash_size', '4095', 'refused'],
+    ['dialog:hash_size', '4096.5', 'refused'],
+    ['dialog:hash_size', '0x1000', 'refused'],
+    ['dialog:hash_size', '4e3', 'refused'],
+    ['dialog:hash_size', '4096 entries', 'refused'],
+    ['dialog:hash_size', '', 'refused'],
+    ['dialog:hash_size', true, 'refused'],
+    ['dialog:hash_size', Number.NaN, 'refused'],
+    // 5.3: 1 to 32 bytes, a parameter name
+    ['dialog:rr_param', 'xyz', 'xyz'],
+    ['dialog:rr_param', 'x'.repeat(32), 'x'.repeat(32)],
+    ['dialog:rr_param', 'x'.repeat(33), 'refused'],
+    ['dialog:rr_param', '', 'refused'],
+    ['dialog:rr_param', 'a=b', 'refused'],
+    ['dialog:rr_param', 'a;b', 'refused'],
+    ['dialog:rr_param', 'did\r\nVia: x', 'refused'],
+    // 5.4: 0 to 31
+    ['dialog:dlg_flag', '31', 31],
+    ['dialog:dlg_flag', '32', 'refused'],
+    // 5.5: an AVP
+    ['dialog:timeout_avp', '$avp(i:10)', '$avp(i:10)'],
+    ['dialog:timeout_avp', '$avp(timeout)', '$avp(timeout)'],
+    ['dialog:timeout_avp', '$ru', 'refused'],
+    // 5.6: more than 0
+    ['dialog:default_timeout', '21600', 21_600],
+    ['dialog:default_timeout', '0', 'refused'],
+    ['dialog:default_timeout', '-1', 'refused'],
+    // 5.7: lines that end with CRLF
+    ['dialog:dlg_extra_hdrs', 'Hint: credit expired\r\n', 'Hint: credit expired\r\n'],
+    ['dialog:dlg_extra_hdrs', 'Hint: credit expired', 'refused'],
+    ['dialog:dlg_extra_hdrs', 'Hint\r\n\r\nbody', 'refused'],
+    // 5.8, 5.9, 5.11
+    ['dialog:dlg_match_mode', '2', 2],
+    ['dialog:dlg_match_mode', '3', 'refused'],
+    ['dialog:detect_spirals', '0', 0],
+    ['dialog:detect_spirals', true, 1],
+    ['dialog:detect_spirals', 'yes', 'refused'],
+    ['dialog:db_mode', '3', 3],
+    ['dialog:db_mode', '4', 'refused'],
+    // 5.40: names between ; with blanks and empty items left out
+    ['dialog:profiles_with_value', 'caller ; my_profile', ['caller', 'my_profile']],
+    ['dialog:profiles_with_value', ';;a;', ['a']],
+    ['dialog:profiles_with_value', '', []],
+    ['dialog:profiles_with_value', ['a', 'b'], ['a', 'b']],
+    ['dialog:profiles_with_value', 'a;a', 'refused'],
+    ['dialog:profiles_with_value', 'a-b', 'refused'],
+    ['dialog:profiles_with_value', 'a,b', 'refused'],
+    // 5.48: 0, or 30 and more
+    ['dialog:ka_interval', '0', 0],
+    ['dialog:ka_interval', '30', 30],
+    ['dialog:ka_interval', '29', 'refused'],
+    ['dialog:ka_interval', '-5', 'refused'],
+    ['core:receive_window_ms', '0', 0],
+    ['core:receive_window_ms', '10', 10],
+    ['core:receive_window_ms', '11', 'refused'],
+  ] as const) {
+    test(`${name} ${JSON.stringify(written)?.slice(0, 50)} gives ${JSON.stringify(value)?.slice(0, 50)}`, () => {
+      assert.deepEqual(read(name, written as Written), value);
+    });
+  }
+
+  test('second names mean the same [spec 12, 5.15 and 5.34]', () => {
+    assert.equal(findParam('dialog:callid_column')?.name, 'call_id_column');
+    assert.equal(findParam('dialog:toroute_column')?.name, 'toroute_name_column');
+  });
+
+  test('every row accepts its own default, says what is allowed, where it is described and what it is for', () => {
+    for (const { group, name, row } of everyParam()) {
+      const where = `${group}:${name}`;
+      if (row.default !== null) assert.deepEqual(read(where, row.default as Written), row.default, where);
+      for (const words of [row.allowed, row.section, row.doc]) assert.ok(words.length > 0, where);
+    }
+  });
+
+  test('every parameter of the manual, 5.1 to 5.51, has its row', () => {
+    const sections = new Set(everyParam().map(({ row }) => row.section));
+    for (let section = 1; section <= 51; section++) assert.ok(sections.has(`5.${section}`), `5.${section}`);
+  });
+
+  test('no text at all makes a kind throw, and numbers stay within their bounds', () => {
+    const params = everyParam();
+    fc.assert(
+      fc.property(
+        fc.nat(params.length - 1),
+        fc.oneof(
+          fc.string(),
+          fc.double(),
+          fc.maxSafeInteger().map(String),
+          fc.boolean(),
+          fc.array(fc.string()),
+        ),
+        (at, written) => {
+          const { row } = params[at]!;
+          const reading = row.read(written);
+          if (reading.ok && typeof reading.value === 'number') assert.ok(Number.isSafeInteger(reading.value));
+        },
+      ),
+    );
+  });
+});
