@@ -9,6 +9,7 @@ void export_segment(Napi::Env env, Napi::Object exports);
 void export_table(Napi::Env env, Napi::Object exports);
 void export_profiles(Napi::Env env, Napi::Object exports);
 void export_counters(Napi::Env env, Napi::Object exports);
+void export_layout(Napi::Env env, Napi::Object exports);
 void export_net(Napi::Env env, Napi::Object exports);
 void export_shard(Napi::Env env, Napi::Object exports);
 
@@ -20,6 +21,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_table(env, exports);
   export_profiles(env, exports);
   export_counters(env, exports);
+  export_layout(env, exports);
   export_net(env, exports);
   export_shard(env, exports);
   return exports;

@@ -36,6 +36,7 @@ struct Signature;
 template <typename Result, typename... Arguments>
 struct Signature<Result (*)(ShardState&, Arguments...)> {
   static_assert((std::is_same_v<Arguments, std::uint32_t> && ...), "numbers cross the boundary");
+  using Indexes = std::index_sequence_for<Arguments...>;
 
   template <auto function, std::size_t... Indexes>
   static napi_value call(napi_env env, napi_callback_info info, std::index_sequence<Indexes...>) {
@@ -59,14 +60,16 @@ struct Signature<Result (*)(ShardState&, Arguments...)> {
   }
 };
 
+template <typename Result, typename... Arguments>
+struct Signature<Result (*)(ShardState&, Arguments...) noexcept> : Signature<Result (*)(ShardState&, Arguments...)> {};
+
 }  // namespace detail
 
 /// The Node-API callback of a function `Result f(ShardState&, std::uint32_t...)`; Result is void, Status or std::uint32_t.
 template <auto function>
 napi_value method(napi_env env, napi_callback_info info) {
   using Signature = detail::Signature<decltype(function)>;
-  constexpr auto count = []<typename R, typename... A>(R (*)(ShardState&, A...)) { return sizeof...(A); };
-  return Signature::template call<function>(env, info, std::make_index_sequence<count(decltype(function){})>());
+  return Signature::template call<function>(env, info, typename Signature::Indexes());
 }
 
 /// Throws an Error with `code`; the message is the detail, for TypeScript to dress (errors.ts).

@@ -11,21 +11,12 @@
 #include <vector>
 
 #include "../core/clock.h"
+#include "../core/counters.h"
+#include "../core/segment.h"
 #include "../core/status.h"
+#include "../core/transactions.h"
+#include "../net/datagrams.h"
 #include "call.h"
-
-namespace holdfast {
-class Segment;
-class Table;
-class Profiles;
-class Counters;
-class Transactions;
-class Undo;
-namespace net {
-class Sockets;
-class Wakes;
-}  // namespace net
-}  // namespace holdfast
 
 namespace holdfast::binding {
 
@@ -47,7 +38,9 @@ std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id);
 inline constexpr std::uint32_t kXTransaction = 0;        // kRegisterWords = 424
 inline constexpr std::uint32_t kXDialog = 448;           // kDialogWords = 32
 inline constexpr std::uint32_t kXSend = 512;             // flow port address[4] tag count, then 64 pairs
-inline constexpr std::uint32_t kXSendWords = 8 + 2 * 64;
+enum SendWord : std::uint32_t { kSFlow, kSPort, kSAddress0, kSTag = kSAddress0 + 4, kSCount, kSPieces };
+inline constexpr std::uint32_t kSendPiecesMax = 64;
+inline constexpr std::uint32_t kXSendWords = kSPieces + 2 * kSendPiecesMax;
 inline constexpr std::uint32_t kXArgs = 704;
 inline constexpr std::uint32_t kXArgsWords = 320;
 inline constexpr std::uint32_t kXBatch = 1024;           // kBatchMax * kBatchWords
@@ -56,35 +49,56 @@ inline constexpr std::uint32_t kXList = 2048;
 inline constexpr std::uint32_t kXListWords = 2048;
 inline constexpr std::uint32_t kExchangeWords = 4096;
 
-/// What one shard's calls work on.  One thread uses it; it has no other state than this.
+/// Longer, and a peer's first retransmission comes near.
+inline constexpr double kReceiveWindowMsMax = 20;
+/// Slots that suspended routes may keep; the rest serves batches.
+inline constexpr std::uint32_t kKeptSlotsMax = net::kSlots - net::kBatchMax;
+
+struct Loop;   // net.cc: the handles that drive it
+struct Road;   // road.h: the wire, the slots, the queue of what leaves
+
+/// What one shard's calls work on.  One thread uses it; it has no other state than this.  Lives until its environment ends.
 struct ShardState {
+  ShardState(std::shared_ptr<OpenSegment> opened, std::uint32_t owner_number)
+      : open(std::move(opened)),
+        segment(open->segment.get()),
+        owner(owner_number),
+        counters(*segment, owner_number),
+        transactions(*segment, owner_number, &graveyard) {}
+
   std::shared_ptr<OpenSegment> open;
-  Segment* segment = nullptr;
-  std::uint32_t owner = 0;
+  Segment* segment;
+  std::uint32_t owner;                     // and the number of this thread (layout.h)
   std::uint8_t* memory = nullptr;          // M
   std::size_t memory_bytes = 0;
   std::uint32_t* exchange = nullptr;       // X, kExchangeWords
   Clock clock;
-
-  // The rooms' objects over the segment, made by their register_ functions and living as long as the shard.
-  std::shared_ptr<void> table_room;        // whatever binding/table.cc wants to keep
-  std::shared_ptr<void> profiles_room;
-  std::shared_ptr<void> counters_room;
-  std::shared_ptr<void> segment_room;
-  Table* table = nullptr;
-  Profiles* profiles = nullptr;
-  Counters* counters = nullptr;
-  Undo* undo = nullptr;                    // this thread's slot
+  Counters counters;
+  Graveyard graveyard;
+  Transactions transactions;
+  Road* road = nullptr;
+  Loop* loop = nullptr;             // while started
+  double receive_window_ms = 0;
+  Napi::ObjectReference kept_arrays;       // M and X
+  std::vector<std::shared_ptr<void>> rooms;   // what other rooms keep for the shard
 
   /// [offset, offset + length) lies in M.
   [[nodiscard]] bool in_memory(std::uint32_t offset, std::uint32_t length) const noexcept {
     return offset <= memory_bytes && length <= memory_bytes - offset;
   }
+  /// That text of M; empty if it does not lie there.
+  [[nodiscard]] std::span<const std::uint8_t> text(std::uint32_t offset, std::uint32_t length) const noexcept {
+    if (!in_memory(offset, length)) return {};
+    return {memory + offset, length};
+  }
   [[nodiscard]] std::uint32_t* x(std::uint32_t word) const noexcept { return exchange + word; }
-
-  struct Road;                             // binding/net.cc: the wire, the mailbox and the loop
-  Road* road = nullptr;
+  [[nodiscard]] Transactions::Registers registers() const noexcept {
+    return Transactions::Registers(exchange + kXTransaction, kRegisterWords);
+  }
 };
+
+/// The pieces that XSend describes, checked against M; 0: none, or one that does not lie in M.
+[[nodiscard]] std::uint32_t send_pieces(const ShardState& shard, std::span<iovec, kSendPiecesMax> out) noexcept;
 
 /// Puts calls on the JavaScript object of a shard while it is made.
 class ShardBuilder {

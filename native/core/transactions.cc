@@ -209,6 +209,16 @@ Status Transactions::load(std::uint32_t index, std::uint32_t generation, Registe
   return Status::kOk;
 }
 
+Status Transactions::load(std::uint32_t index, Registers out) noexcept {
+  if (!is_live(index)) return Status::kNotFound;
+  copy_out(index, out);
+  return Status::kOk;
+}
+
+bool Transactions::is_owned_by(std::uint32_t index, std::uint32_t owner) const noexcept {
+  return is_live(index) && record(index)[kTOwner] == owner;
+}
+
 bool Transactions::matches(Registers registers) const noexcept {
   return is_live(registers[kTIndex]) && record(registers[kTIndex])[kTGeneration] == registers[kTGeneration];
 }

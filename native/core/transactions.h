@@ -136,6 +136,9 @@ class Transactions {
   /// Finds by key among the records of `owner`.  kNotFound.
   [[nodiscard]] Status find(std::uint32_t owner, std::uint64_t key, Registers out) noexcept;
   [[nodiscard]] Status load(std::uint32_t index, std::uint32_t generation, Registers out) noexcept;
+  /// Whatever its generation: after advance().
+  [[nodiscard]] Status load(std::uint32_t index, Registers out) noexcept;
+  [[nodiscard]] bool is_owned_by(std::uint32_t index, std::uint32_t owner) const noexcept;
   /// Writes the registers back and (re)arms the node at the earliest non-zero *Due.
   [[nodiscard]] Status store(Registers registers) noexcept;
   /// Frees the record and all its blocks; the generation goes up.

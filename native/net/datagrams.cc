@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -91,13 +92,12 @@ std::optional<Endpoint> read_endpoint(const std::string& text) noexcept {
 }
 
 std::string text_of(const Endpoint& endpoint) noexcept {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (endpoint.is_v4()) {
-    inet_ntop(AF_INET, &endpoint.address[3], text, sizeof text);
-    return std::string(text) + ":" + std::to_string(endpoint.port);
-  }
-  inet_ntop(AF_INET6, endpoint.address.data(), text, sizeof text);
-  return "[" + std::string(text) + "]:" + std::to_string(endpoint.port);
+  char host[INET6_ADDRSTRLEN] = {};
+  const bool v4 = endpoint.is_v4();
+  inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &endpoint.address[3] : endpoint.address.data(), host, sizeof host);
+  char text[INET6_ADDRSTRLEN + 8];
+  std::snprintf(text, sizeof text, v4 ? "%s:%u" : "[%s]:%u", host, endpoint.port);
+  return text;
 }
 
 std::uint32_t place(std::uint8_t* memory, std::uint32_t slot, std::span<const std::uint8_t> bytes) noexcept {
@@ -115,6 +115,7 @@ Status Outbox::add(Outgoing message, std::span<const iovec> pieces) noexcept {
   message.pieces = static_cast<std::uint32_t>(pieces.size());
   std::copy(pieces.begin(), pieces.end(), pieces_ + piece_count_);
   piece_count_ += message.pieces;
+  bytes_ += bytes_of(pieces);
   messages_[count_++] = message;
   return Status::kOk;
 }
@@ -132,7 +133,7 @@ void Outbox::flush(Wire& wire) noexcept {
 namespace {
 
 int open_socket(const Endpoint& at, bool shared) noexcept {
-  sockaddr_in6 name;
+  sockaddr_in6 name{};
   const socklen_t length = to_sockaddr(at, at.is_v4(), &name);
   const int descriptor = socket(name.sin6_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return -1;

@@ -16,7 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "../core/clock.h"
@@ -122,11 +122,13 @@ class Outbox {
 
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
   [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
+  /// Bytes that were queued since the last call.
+  std::uint64_t take_bytes() noexcept { return std::exchange(bytes_, 0); }
   [[nodiscard]] Failures& failures() noexcept { return failures_; }
 
  private:
   std::uint32_t count_ = 0, piece_count_ = 0;
-  std::uint64_t sent_ = 0;
+  std::uint64_t sent_ = 0, bytes_ = 0;
   Outgoing messages_[kOutMessagesMax];
   iovec pieces_[kOutPiecesMax];
   Failures failures_;

@@ -1,0 +1,557 @@
+// A shard's network for JavaScript: the loop that calls back per batch, sending, the mailbox; the process's sockets; the
+// memory wire of tests.
+#include <poll.h>
+#include <time.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "road.h"
+
+namespace holdfast::binding {
+
+namespace {
+
+using namespace net;
+
+// -- the loop ----------------------------------------------------------------------------------------------------------
+
+constexpr int kRoundsMax = 4;                         // batches of one wake, then the event loop has its turn
+constexpr std::uint64_t kBusyMicroseconds = 8'000;    // and not longer than this while windows are waited for
+constexpr std::uint32_t kTimerTicksMax = 100;         // onTick comes at least once a second
+constexpr double kExpectedForWindow = 2.0;            // datagrams that must be likely to come within the window
+constexpr double kRateWeight = 0.25;
+
+std::uint64_t microseconds() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+/// Decides whether waiting a little brings a bigger batch.
+///
+/// A wake-up costs more than a datagram, so below saturation it pays to let a few gather.  The rate is an average over
+/// the last receives; when traffic is sparse nothing is waited for.
+class Window {
+ public:
+  explicit Window(double milliseconds) noexcept : microseconds_(milliseconds * 1000) {}
+  void received(std::uint32_t count, std::uint64_t now) noexcept {
+    const double passed = static_cast<double>(std::max<std::uint64_t>(now - last_, 1));
+    rate_ += kRateWeight * (count / passed - rate_);
+    last_ = now;
+  }
+  /// How long to wait before the next receive; 0: do not.
+  [[nodiscard]] std::uint64_t wait(std::uint64_t now) const noexcept {
+    if (microseconds_ <= 0 || rate_ * microseconds_ < kExpectedForWindow) return 0;
+    const double passed = static_cast<double>(now - last_);
+    return passed >= microseconds_ ? 0 : static_cast<std::uint64_t>(microseconds_ - passed);
+  }
+
+ private:
+  double microseconds_, rate_ = 0;   // datagrams per microsecond
+  std::uint64_t last_ = 0;
+};
+
+enum Callback { kOnBatch, kOnTick, kOnLetters, kOnSendFailed, kCallbacks };
+
+}  // namespace
+
+/// The handles that drive one shard.  Deletes itself when the last of them is closed.
+struct Loop {
+  Loop(napi_env environment, ShardState& state, double window_ms)
+      : env(environment), shard(state), window(window_ms), wakes(state.open->wakes) {}
+
+  napi_env env;
+  ShardState& shard;
+  Window window;
+  std::shared_ptr<Wakes> wakes;      // and through the wire the sockets: descriptors outlive their handles
+  napi_ref callbacks[kCallbacks] = {};
+  napi_async_context context = nullptr;
+  napi_async_cleanup_hook_handle hook = nullptr;
+  uv_loop_t* uv = nullptr;
+  std::vector<uv_poll_t> polls;      // the sockets, and last the mailbox's eventfd
+  uv_timer_t timer{};
+  std::uint64_t timer_at = 0;        // uv milliseconds
+  std::size_t open_handles = 0;
+  bool closing = false;
+};
+
+namespace {
+
+void close_loop(Loop* loop);
+
+/// Calls back; false when the environment can no longer run JavaScript, or the callback threw (which ends the worker).
+bool call_back(Loop* loop, Callback which, std::uint32_t count) {
+  if (loop->callbacks[which] == nullptr || loop->closing) return !loop->closing;
+  napi_env env = loop->env;
+  napi_handle_scope scope = nullptr;
+  napi_open_handle_scope(env, &scope);
+  napi_value function = nullptr, global = nullptr, argument = nullptr, result = nullptr;
+  napi_get_reference_value(env, loop->callbacks[which], &function);
+  napi_get_global(env, &global);
+  napi_create_uint32(env, count, &argument);
+  const napi_status status = napi_make_callback(env, loop->context, global, function, 1, &argument, &result);
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending) {
+    napi_value error = nullptr;
+    napi_get_and_clear_last_exception(env, &error);
+    close_loop(loop);
+    napi_fatal_exception(env, error);
+  }
+  napi_close_handle_scope(env, scope);
+  return status == napi_ok && !pending && !loop->closing;
+}
+
+void arm_timer(Loop* loop);
+
+bool end_of_batch(Loop* loop) {
+  Road& road = *loop->shard.road;
+  road.flush();
+  if (road.outbox.failures().list().empty() || loop->callbacks[kOnSendFailed] == nullptr) return true;
+  const std::uint32_t failed = road.report_failures();
+  const bool alive = call_back(loop, kOnSendFailed, failed);
+  road.flush();   // what the answer to a failure queued
+  return alive;
+}
+
+/// Lets datagrams gather; a letter ends the wait.
+void wait_in_window(Loop* loop, std::uint64_t wait_us) {
+  pollfd letters{loop->wakes->descriptor(loop->shard.owner), POLLIN, 0};
+  const timespec timeout{static_cast<time_t>(wait_us / 1'000'000), static_cast<long>(wait_us % 1'000'000 * 1000)};
+  ppoll(&letters, 1, &timeout, nullptr);
+}
+
+bool letters(Loop* loop) {
+  const std::uint32_t waiting = loop->shard.road->mailboxes.letters(loop->shard.owner);
+  if (waiting == 0) return true;
+  return call_back(loop, kOnLetters, waiting) && end_of_batch(loop);
+}
+
+void rounds(Loop* loop) {
+  ShardState& shard = loop->shard;
+  Road& road = *shard.road;
+  const std::uint64_t began = microseconds();
+  std::uint64_t now = began;
+  for (int round = 0; round < kRoundsMax && now - began < kBusyMicroseconds; ++round) {
+    if (const std::uint64_t wait = loop->window.wait(now); wait != 0) {
+      wait_in_window(loop, wait);
+      now = microseconds();
+    }
+    const std::uint32_t count = road.receive();
+    loop->window.received(count, now);
+    if (count == 0) break;
+    if (!call_back(loop, kOnBatch, count) || !end_of_batch(loop)) return;
+    if (!letters(loop)) return;
+    now = microseconds();
+    if (count < kBatchMax && loop->window.wait(now) == 0) break;
+  }
+  if (road.mailboxes.has_datagrams(shard.owner) || road.mailboxes.letters(shard.owner) != 0) {
+    loop->wakes->wake(shard.owner);   // not all: after the event loop's turn
+  }
+  arm_timer(loop);
+}
+
+void on_socket(uv_poll_t* handle, int, int) { rounds(static_cast<Loop*>(handle->data)); }
+
+void on_mail(uv_poll_t* handle, int, int) {
+  Loop* loop = static_cast<Loop*>(handle->data);
+  loop->wakes->seen(loop->shard.owner);
+  loop->shard.clock.read();
+  if (letters(loop)) rounds(loop);
+}
+
+void on_timer(uv_timer_t* handle) {
+  Loop* loop = static_cast<Loop*>(handle->data);
+  loop->timer_at = 0;
+  loop->shard.clock.read();
+  if (call_back(loop, kOnTick, 0) && end_of_batch(loop)) arm_timer(loop);
+}
+
+/// The timer runs to the next slot of the wheel that is not empty, and to a second at most.
+void arm_timer(Loop* loop) {
+  if (loop->closing) return;
+  ShardState& shard = loop->shard;
+  const std::uint32_t ticks = shard.transactions.quiet_ticks(shard.owner, shard.clock.tick(), kTimerTicksMax);
+  const std::uint64_t delay = std::max<std::uint64_t>(ticks, 1) * kTickMilliseconds;
+  const std::uint64_t at = uv_now(loop->uv) + delay;
+  if (loop->timer_at != 0 && loop->timer_at <= at) return;
+  loop->timer_at = at;
+  uv_timer_start(&loop->timer, on_timer, delay, 0);
+}
+
+void on_closed(uv_handle_t* handle) {
+  Loop* loop = static_cast<Loop*>(handle->data);
+  if (--loop->open_handles != 0) return;
+  const napi_async_cleanup_hook_handle hook = loop->hook;
+  delete loop;
+  napi_remove_async_cleanup_hook(hook);
+}
+
+void close_loop(Loop* loop) {
+  if (loop->closing) return;
+  loop->closing = true;
+  if (loop->shard.loop == loop) loop->shard.loop = nullptr;
+  for (uv_poll_t& poll : loop->polls) {
+    uv_poll_stop(&poll);
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll), on_closed);
+  }
+  uv_timer_stop(&loop->timer);
+  uv_close(reinterpret_cast<uv_handle_t*>(&loop->timer), on_closed);
+  for (napi_ref& callback : loop->callbacks) {
+    if (callback) napi_delete_reference(loop->env, callback);
+    callback = nullptr;
+  }
+  if (loop->context) napi_async_destroy(loop->env, loop->context);
+  loop->context = nullptr;
+}
+
+/// start(onBatch, onTick, onLetters, onSendFailed?)
+napi_value start(napi_env env, napi_callback_info info) {
+  std::size_t count = kCallbacks;
+  napi_value arguments[kCallbacks];
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+  ShardState& shard = *static_cast<ShardState*>(data);
+  if (shard.loop != nullptr) {
+    throw_coded(env, "ERR_SHARD", "start: the shard is running");
+    return nullptr;
+  }
+  napi_valuetype types[kCallbacks];
+  for (std::size_t n = 0; n < kCallbacks; ++n) napi_typeof(env, arguments[n], &types[n]);
+  if (types[kOnBatch] != napi_function || types[kOnTick] != napi_function || types[kOnLetters] != napi_function) {
+    throw_coded(env, "ERR_SHARD", "start: three functions are needed");
+    return nullptr;
+  }
+  auto* loop = new Loop(env, shard, shard.receive_window_ms);
+  for (std::size_t n = 0; n < kCallbacks; ++n) {
+    if (types[n] == napi_function) napi_create_reference(env, arguments[n], 1, &loop->callbacks[n]);
+  }
+  napi_value name = nullptr, resource = nullptr;
+  napi_create_string_utf8(env, "holdfast:shard", NAPI_AUTO_LENGTH, &name);
+  napi_create_object(env, &resource);
+  napi_async_init(env, resource, name, &loop->context);
+  napi_get_uv_event_loop(env, &loop->uv);
+
+  const std::span<const int> sockets = shard.road->wire->descriptors();
+  const int mail = loop->wakes->descriptor(shard.owner);
+  loop->polls.resize(sockets.size() + 1);
+  for (std::size_t n = 0; n < loop->polls.size(); ++n) {
+    uv_poll_t& poll = loop->polls[n];
+    poll.data = loop;
+    const bool is_mail = n == sockets.size();
+    // A descriptor that is already polled on this event loop: the shard's own mistake, found at once.
+    if (uv_poll_init(loop->uv, &poll, is_mail ? mail : sockets[n]) != 0) {
+      loop->polls.resize(n);
+      throw_coded(env, "ERR_SHARD", "start: a socket cannot be polled");
+      break;
+    }
+    uv_poll_start(&poll, UV_READABLE, is_mail ? on_mail : on_socket);
+  }
+  uv_timer_init(loop->uv, &loop->timer);
+  loop->timer.data = loop;
+  loop->open_handles = loop->polls.size() + 1;
+  napi_add_async_cleanup_hook(
+      env, [](napi_async_cleanup_hook_handle, void* pointer) { close_loop(static_cast<Loop*>(pointer)); }, loop,
+      &loop->hook);
+  bool failed = false;
+  napi_is_exception_pending(env, &failed);
+  if (failed) {
+    close_loop(loop);
+    return nullptr;
+  }
+  shard.loop = loop;
+  shard.clock.read();
+  loop->wakes->wake(shard.owner);   // what waited for a predecessor
+  arm_timer(loop);
+  return nullptr;
+}
+
+void stop(ShardState& shard) {
+  if (shard.loop == nullptr) return;
+  shard.road->flush();
+  close_loop(shard.loop);
+}
+
+// -- calls -------------------------------------------------------------------------------------------------------------
+
+std::uint32_t receive(ShardState& shard) noexcept { return shard.road->receive(); }
+
+std::uint32_t flush(ShardState& shard) noexcept {
+  shard.road->flush();
+  return shard.road->report_failures();
+}
+
+Status keep_slot(ShardState& shard, std::uint32_t slot) noexcept {
+  if (shard.road->kept == kKeptSlotsMax) return Status::kFull;
+  if (!shard.road->slots.keep(slot)) return Status::kOutOfRange;
+  ++shard.road->kept;
+  return Status::kOk;
+}
+
+Status release_slot(ShardState& shard, std::uint32_t slot) noexcept {
+  if (!shard.road->slots.release(slot)) return Status::kOutOfRange;
+  --shard.road->kept;
+  return Status::kOk;
+}
+
+Status forward(ShardState& shard, std::uint32_t batch_index, std::uint32_t owner) noexcept {
+  return shard.road->forward(batch_index, owner);
+}
+
+Status send(ShardState& shard) noexcept {
+  iovec pieces[kSendPiecesMax];
+  const std::uint32_t count = send_pieces(shard, pieces);
+  if (count == 0) return Status::kOutOfRange;
+  const std::uint32_t* words = shard.x(kXSend);
+  Outgoing message;
+  message.flow = words[kSFlow];
+  message.to.port = words[kSPort];
+  std::copy(words + kSAddress0, words + kSAddress0 + 4, message.to.address.begin());
+  message.tag = words[kSTag];
+  return shard.road->queue(message, {pieces, count});
+}
+
+Status post(ShardState& shard, std::uint32_t owner, std::uint32_t words) noexcept {
+  if (words > kLetterWordsMax) return Status::kOutOfRange;
+  const Status status = shard.road->mailboxes.post(owner, {shard.x(kXArgs), words});
+  if (status == Status::kOk) shard.open->wakes->wake(owner);
+  return status;
+}
+
+std::uint32_t take(ShardState& shard) noexcept {
+  return shard.road->mailboxes.take(shard.owner,
+                                    std::span<std::uint32_t, kLetterWordsMax>(shard.x(kXArgs), kLetterWordsMax));
+}
+
+/// A test's clock moves between calls; the machine's is read once per batch or tick.
+const Clock& clock_of(ShardState& shard) noexcept {
+  if (shard.road->network) shard.clock.read();
+  return shard.clock;
+}
+std::uint32_t now_tick(ShardState& shard) noexcept { return clock_of(shard).tick(); }
+std::uint32_t now_boot_seconds(ShardState& shard) noexcept { return clock_of(shard).boot_seconds(); }
+std::uint32_t now_unix_seconds(ShardState& shard) noexcept { return clock_of(shard).unix_seconds(); }
+
+// -- the process's sockets ---------------------------------------------------------------------------------------------
+
+constexpr std::uint32_t kListenMax = 64;
+
+/// The listen addresses of a JavaScript array of {address, port}; throws and returns false if one is not usable.
+bool read_listen(Napi::Env env, const Napi::Value& value, std::vector<Endpoint>* out) {
+  if (!value.IsArray() || value.As<Napi::Array>().Length() == 0 || value.As<Napi::Array>().Length() > kListenMax) {
+    throw_coded(env, "ERR_ADDRESS", "listen: 1 to 64 addresses are allowed");
+    return false;
+  }
+  const Napi::Array list = value.As<Napi::Array>();
+  for (std::uint32_t n = 0; n < list.Length(); ++n) {
+    const Napi::Value row = list.Get(n);
+    const std::string text = row.IsObject() ? text_of(row.As<Napi::Object>(), "address") : std::string();
+    const double port = row.IsObject() ? number_of(row.As<Napi::Object>(), "port", -1) : -1;
+    const auto address = read_address(text);
+    if (!address || !(port >= 0 && port <= 65535) || port != std::floor(port)) {
+      throw_coded(env, "ERR_ADDRESS", "listen " + text + ": an IPv4 or IPv6 address and a port up to 65535 are allowed");
+      return false;
+    }
+    out->push_back({*address, static_cast<std::uint32_t>(port)});
+  }
+  return true;
+}
+
+std::shared_ptr<OpenSegment> segment_of(Napi::Env env, const Napi::Value& value) {
+  auto open = find_segment(value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0);
+  if (!open) throw_coded(env, "ERR_SEGMENT", "no such segment is open");
+  return open;
+}
+
+const char* code_of(int error) noexcept {
+  if (error == EADDRINUSE) return "ERR_ADDRESS_IN_USE";
+  return error == EACCES || error == EPERM ? "ERR_PERMISSION" : "ERR_ADDRESS";
+}
+
+/// openSockets(segment, listen, workers, receiveBufferBytes); the ports, for a test that asked for port 0.
+Napi::Value open_sockets(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const auto open = segment_of(env, info[0]);
+  std::vector<Endpoint> listen;
+  if (!open || !read_listen(env, info[1], &listen)) return env.Undefined();
+  const double workers = info[2].IsNumber() ? info[2].As<Napi::Number>().DoubleValue() : 0;
+  const double buffer = info[3].IsNumber() ? info[3].As<Napi::Number>().DoubleValue() : 0;
+  if (!(workers >= 1 && workers <= kWorkersMax) || !(buffer >= 0 && buffer <= 0x3fffffff) || open->sockets) {
+    throw_coded(env, "ERR_ADDRESS", open->sockets ? "the sockets are open already" : "workers or buffer out of range");
+    return env.Undefined();
+  }
+  ListenFault fault;
+  open->sockets = Sockets::open(listen, static_cast<std::uint32_t>(workers), static_cast<std::uint32_t>(buffer), &fault);
+  if (!open->sockets) {
+    throw_coded(env, code_of(fault.error), "udp:" + text_of(listen[fault.listen]) + ": " + std::strerror(fault.error));
+    return env.Undefined();
+  }
+  const Napi::Array ports = Napi::Array::New(env, listen.size());
+  for (std::uint32_t n = 0; n < listen.size(); ++n) ports.Set(n, open->sockets->listen()[n].port);
+  return ports;
+}
+
+Napi::Value close_sockets(const Napi::CallbackInfo& info) {
+  if (const auto open = segment_of(info.Env(), info[0])) open->sockets.reset();
+  return info.Env().Undefined();
+}
+
+Napi::Value kernel_drops(const Napi::CallbackInfo& info) {
+  const auto open = segment_of(info.Env(), info[0]);
+  if (!open) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), open->sockets ? static_cast<double>(open->sockets->kernel_drops()) : 0);
+}
+
+/// receiveBuffer(segment): bytes that the kernel granted each socket.
+Napi::Value receive_buffer(const Napi::CallbackInfo& info) {
+  const auto open = segment_of(info.Env(), info[0]);
+  if (!open) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), open->sockets ? open->sockets->receive_buffer_bytes() : 0);
+}
+
+// -- the memory wire ---------------------------------------------------------------------------------------------------
+
+struct MemoryWireState {
+  std::shared_ptr<OpenSegment> open;
+  std::shared_ptr<MemoryNetwork> network;
+};
+constexpr napi_type_tag kMemoryWireTag = {0x686f6c6466617374, 0x6d656d6f72792077};
+
+MemoryWireState& wire_of(const Napi::CallbackInfo& info) { return *static_cast<MemoryWireState*>(info.Data()); }
+
+std::optional<Endpoint> endpoint_of(Napi::Env env, const Napi::Value& value) {
+  const auto endpoint = value.IsString() ? read_endpoint(value.As<Napi::String>().Utf8Value()) : std::nullopt;
+  if (!endpoint) throw_coded(env, "ERR_ADDRESS", "an address and a port are needed, like 127.0.0.1:5080");
+  return endpoint;
+}
+
+Napi::Value wire_put(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  MemoryWireState& state = wire_of(info);
+  const auto source = endpoint_of(env, info[2]);
+  if (!source) return env.Undefined();
+  const std::uint32_t worker = info[0].IsNumber() ? info[0].As<Napi::Number>().Uint32Value() : kOwnersMax;
+  const std::uint32_t socket = info[1].IsNumber() ? info[1].As<Napi::Number>().Uint32Value() : kListenMax;
+  if (!info[3].IsTypedArray() || info[3].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    throw_coded(env, "ERR_ADDRESS", "put: a Uint8Array is needed");
+    return env.Undefined();
+  }
+  const auto bytes = info[3].As<Napi::Uint8Array>();
+  if (!state.network->put(worker, socket, *source, {bytes.Data(), bytes.ByteLength()})) {
+    throw_coded(env, "ERR_ADDRESS", "put: no such worker or socket, or more than 65535 bytes");
+    return env.Undefined();
+  }
+  state.open->wakes->wake(worker);
+  return env.Undefined();
+}
+
+Napi::Value wire_take(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const auto left = wire_of(info).network->take();
+  if (!left) return env.Null();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("socket", left->socket);
+  result.Set("destination", text_of(left->to));
+  Napi::Uint8Array bytes = Napi::Uint8Array::New(env, left->bytes.size());
+  std::memcpy(bytes.Data(), left->bytes.data(), left->bytes.size());
+  result.Set("bytes", bytes);
+  return result;
+}
+
+Napi::Value wire_set_time(const Napi::CallbackInfo& info) {
+  const double milliseconds = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
+  if (!(milliseconds >= 0 && milliseconds < 9e15)) {
+    throw_coded(info.Env(), "ERR_ADDRESS", "setTime: milliseconds from 0 on are needed");
+    return info.Env().Undefined();
+  }
+  wire_of(info).network->time.milliseconds = static_cast<std::uint64_t>(milliseconds);
+  return info.Env().Undefined();
+}
+
+Napi::Value wire_fail_sends(const Napi::CallbackInfo& info) {
+  const auto to = endpoint_of(info.Env(), info[0]);
+  if (to) wire_of(info).network->fail_sends(*to, info[1].IsNumber() ? info[1].As<Napi::Number>().Int32Value() : 0);
+  return info.Env().Undefined();
+}
+
+/// createMemoryWire(segment, listen, workers)
+Napi::Value create_memory_wire(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const auto open = segment_of(env, info[0]);
+  std::vector<Endpoint> listen;
+  if (!open || !read_listen(env, info[1], &listen)) return env.Undefined();
+  const double workers = info[2].IsNumber() ? info[2].As<Napi::Number>().DoubleValue() : 0;
+  if (!(workers >= 1 && workers <= kWorkersMax)) {
+    throw_coded(env, "ERR_ADDRESS", "createMemoryWire: 1 to 32 workers are allowed");
+    return env.Undefined();
+  }
+  auto* state = new MemoryWireState{
+      open, std::make_shared<MemoryNetwork>(std::move(listen), static_cast<std::uint32_t>(workers))};
+  napi_add_env_cleanup_hook(env, [](void* pointer) { delete static_cast<MemoryWireState*>(pointer); }, state);
+  Napi::Object wire = Napi::Object::New(env);
+  napi_type_tag_object(env, wire, &kMemoryWireTag);
+  napi_wrap(env, wire, state, nullptr, nullptr, nullptr);
+  wire.Set("put", Napi::Function::New(env, wire_put, "put", state));
+  wire.Set("take", Napi::Function::New(env, wire_take, "take", state));
+  wire.Set("setTime", Napi::Function::New(env, wire_set_time, "setTime", state));
+  wire.Set("failSends", Napi::Function::New(env, wire_fail_sends, "failSends", state));
+  return wire;
+}
+
+}  // namespace
+
+// -- assembly ----------------------------------------------------------------------------------------------------------
+
+bool make_road(Napi::Env env, ShardState& shard, const Napi::Value& wire) {
+  std::shared_ptr<MemoryNetwork> network;
+  std::unique_ptr<Wire> over;
+  if (wire.IsObject()) {
+    bool ours = false;
+    napi_check_object_type_tag(env, wire, &kMemoryWireTag, &ours);
+    void* state = nullptr;
+    if (!ours || napi_unwrap(env, wire, &state) != napi_ok) {
+      throw_coded(env, "ERR_SHARD", "wire: not one of createMemoryWire");
+      return false;
+    }
+    network = static_cast<MemoryWireState*>(state)->network;
+    over = std::make_unique<MemoryWire>(network, shard.owner);
+  } else if (shard.open->sockets) {
+    over = std::make_unique<UdpWire>(shard.open->sockets, shard.owner);
+  } else {
+    throw_coded(env, "ERR_SHARD", "openSockets comes first, or a wire");
+    return false;
+  }
+  shard.clock.begin(shard.segment->header().made_boot_ms, network ? &network->time : nullptr);
+  shard.road = new Road(shard, std::move(over));
+  shard.road->network = std::move(network);
+  return true;
+}
+
+void register_net(ShardBuilder& builder) {
+  builder.callback("start", start);
+  builder.method<&stop>("stop");
+  builder.method<&receive>("receive");
+  builder.method<&flush>("flush");
+  builder.method<&keep_slot>("keepSlot");
+  builder.method<&release_slot>("releaseSlot");
+  builder.method<&forward>("forward");
+  builder.method<&send>("send");
+  builder.method<&now_tick>("nowTick");
+  builder.method<&now_boot_seconds>("nowBootSeconds");
+  builder.method<&now_unix_seconds>("nowUnixSeconds");
+  builder.method<&post>("post");
+  builder.method<&take>("take");
+}
+
+void export_net(Napi::Env env, Napi::Object exports) {
+  exports.Set("openSockets", Napi::Function::New(env, open_sockets, "openSockets"));
+  exports.Set("closeSockets", Napi::Function::New(env, close_sockets, "closeSockets"));
+  exports.Set("kernelDrops", Napi::Function::New(env, kernel_drops, "kernelDrops"));
+  exports.Set("receiveBuffer", Napi::Function::New(env, receive_buffer, "receiveBuffer"));
+  exports.Set("createMemoryWire", Napi::Function::New(env, create_memory_wire, "createMemoryWire"));
+}
+
+}  // namespace holdfast::binding
