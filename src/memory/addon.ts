@@ -78,6 +78,8 @@ export type Addon = {
   closeSockets(segment: SegmentId): void;
   /** Datagrams the kernel dropped, sockets' buffers full, since start. */
   kernelDrops(segment: SegmentId): number;
+  /** Bytes of receive buffer that the kernel granted each socket. */
+  receiveBuffer(segment: SegmentId): number;
 
   /** One shard over real sockets, or over a memory wire for tests (`wire` from createMemoryWire). */
   openShard(options: ShardOptions): Shard;
@@ -128,27 +130,41 @@ export type Shard = {
   // -- the loop ------------------------------------------------------------------------------------------------------
   /**
    * Starts polling: `onBatch(n)` for n datagrams described in XBatch, after which the native side flushes what was sent
-   * and takes the slots back (unless kept); `onTick()` every 10 ms while timers are armed, `onLetters(n)` for control
-   * letters.  An exception out of a callback ends the worker.
+   * and takes the slots back (unless kept); `onTick()` when a timer may be due, every 10 ms at most and once a second at
+   * least; `onLetters(n)` for n waiting control letters; `onSendFailed(n)` for n failed sends, FailureWords words each in
+   * XList: tag, branch (NoBranch unless transactionSendBranch queued it), errno.  What a callback queued is sent when it
+   * returns; a continuation that runs outside of them calls flush() itself.  An exception out of a callback ends the worker.
    */
-  start(onBatch: (count: number) => void, onTick: () => void, onLetters: (count: number) => void): void;
+  start(
+    onBatch: (count: number) => void,
+    onTick: () => void,
+    onLetters: (count: number) => void,
+    onSendFailed?: (count: number) => void,
+  ): void;
   stop(): void;
   /** Without start(): receive once (a memory wire, a test).  Returns how many datagrams XBatch now describes. */
   receive(): number;
-  /** Ends a batch: sends what is queued, takes slots back.  Returns how many sends failed (described in XList). */
+  /** Ends a batch: sends what is queued, takes slots back.  Returns how many sends failed (described in XList, see start). */
   flush(): number;
-  /** Keeps slot `slot` out of circulation until releaseSlot: its message belongs to a suspended route. */
+  /** Keeps slot `slot` of the batch in hand out of circulation until releaseSlot: its message belongs to a suspended
+   *  route.  Status full: KeptSlotsMax are kept already. */
   keepSlot(slot: number): number;
   releaseSlot(slot: number): void;
-  /** A datagram that another shard owns goes to its mailbox once; status full: dropped and counted. */
+  /** A datagram that another shard owns goes to its mailbox; status full: dropped and counted; limit: it has been handed
+   *  on twice already (by a scan and by a parser), dropped and counted.  XBatch's word NSteered says how often. */
   forward(batchIndex: number, owner: number): number;
 
   // -- sending -------------------------------------------------------------------------------------------------------
   /**
    * Queues one message: XSend holds flow, port, address[4], tag (transaction index, reported when the send fails),
-   * number of pieces and the pieces (offset, length) in M.  The pieces must stay as they are until flush().
+   * number of pieces and the pieces (offset, length) in M.  The pieces must stay as they are until flush().  Status
+   * outOfRange: no such flow or port, no bytes, or a piece that does not lie in M.
    */
   send(): number;
+  /** Writes the Via branch that XArgs[0..4] (owner, index, generation, branch, hash) name to `offset` of M; its length. */
+  writeBranch(offset: number): number;
+  /** Reads a Via branch of ours into XArgs[0..4]; status notFound: it is not one. */
+  readBranch(offset: number, length: number): number;
 
   // -- time ----------------------------------------------------------------------------------------------------------
   /** Ticks of 10 ms since the segment was made, as of the last receive or tick; a memory wire's clock in tests. */
@@ -178,16 +194,18 @@ export type Shard = {
   /** Copies the stored request (or branch n's stored reply, or the branch's whole outgoing copy) into M at `offset`
    *  (at most `room` bytes); its length, or 0. */
   transactionRequest(offset: number, room: number): number;
+  transactionReply(offset: number, room: number): number;
   transactionBranchReply(branch: number, offset: number, room: number): number;
   transactionBranchRequest(branch: number, offset: number, room: number): number;
   /** Due records; their indexes are in XList. */
   transactionAdvance(): number;
   /** Loads by index alone (after transactionAdvance). */
   transactionLoadIndex(index: number): number;
-  /** RFC 5393 4.2 loop hash of the parsed message: 32 bits keyed over To tag, From tag, Call-ID, Request-URI, top Via,
-   *  CSeq number, Proxy-Require, Proxy-Authorization and Route. */
+  /** RFC 5393 4.2 loop hash of the parsed message: 32 bits, never 0, keyed over To tag, From tag, Call-ID, Request-URI,
+   *  CSeq number, Proxy-Require, Proxy-Authorization and Route.  Not the top Via: a request that loops comes back with
+   *  another one, and would never be known again. */
   loopHash(message: number, words: number): number;
-  /** 32-bit keyed hash of bytes of M: To tags and the like. */
+  /** 32-bit keyed hash of bytes of M, never 0: To tags and the like. */
   hash(offset: number, length: number): number;
 
   // -- dialogs (core/table.h); words of the dialog in hand in XDialog ------------------------------------------------
