@@ -174,13 +174,17 @@ std::uint32_t Arena::used_blocks(std::size_t bytes) const noexcept {
 
 std::size_t Arena::class_bytes(std::size_t bytes) noexcept { return kClasses.bytes[class_of(bytes)]; }
 
-Status Arena::mark(Block block, ArenaMarks& marks) const noexcept {
-  if (block == 0 || (block - 1) / kUnitsPerChunk >= chunks_) return Status::kOutOfRange;
+bool Arena::is_block(Block block, std::size_t bytes) const noexcept {
+  if (block == 0 || (block - 1) / kUnitsPerChunk >= chunks_) return false;
   const std::uint32_t size_class = chunk_of(block).size_class;
-  if (size_class == 0 || size_class > kClasses.count) return Status::kOutOfRange;
+  if (size_class == 0 || size_class > kClasses.count || kClasses.bytes[size_class - 1] < bytes) return false;
   const std::size_t units = (block - 1) % kUnitsPerChunk;
   const std::size_t block_units = kClasses.bytes[size_class - 1] / kBlockUnitBytes;
-  if (units % block_units != 0 || units + block_units > kUnitsPerChunk) return Status::kOutOfRange;
+  return units % block_units == 0 && units + block_units <= kUnitsPerChunk;
+}
+
+Status Arena::mark(Block block, ArenaMarks& marks) const noexcept {
+  if (!is_block(block, 1)) return Status::kOutOfRange;
   if (marks.test(block)) return Status::kConflict;
   marks.set(block);
   return Status::kOk;

@@ -68,6 +68,8 @@ class Arena {
   [[nodiscard]] std::uint32_t used_blocks(std::size_t bytes) const noexcept;
   [[nodiscard]] static std::size_t class_bytes(std::size_t bytes) noexcept;
 
+  /// True if `block` begins a block of a chunk in use that holds `bytes`.
+  [[nodiscard]] bool is_block(Block block, std::size_t bytes) const noexcept;
   /// Marks a block that a record names.  kOutOfRange: there is no such block; kConflict: another record names it too.
   [[nodiscard]] Status mark(Block block, ArenaMarks& marks) const noexcept;
   /// attach(): everything that is not marked becomes free.

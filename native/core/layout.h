@@ -140,7 +140,7 @@ struct alignas(kCacheLineBytes) DialogRecord {
   std::uint64_t call_id;                    // keyed hash of the whole Call-ID, compared before the text
   std::uint32_t entry, id, cookie_id;       // cookie_id: the h_id in our Record-Route
   std::uint8_t state;                       // 0 free, 1 unconfirmed ... 5 deleted; the store that makes it live is the last
-  std::uint8_t bye_owed;                    // bit 0 caller, bit 1 callee
+  std::uint8_t bye_owed;                    // bit 0: to the caller, bit 1: to the callee
   std::uint16_t holds;                      // what still needs the record; 0: the owner frees it
   std::uint32_t caller_tag, callee_tag;     // keyed hashes; callee_tag 0: not known yet
   std::uint32_t due;                        // CLOCK_BOOTTIME seconds; 0: no timer is armed
@@ -162,9 +162,9 @@ struct DialogCold {
   std::uint32_t caller_cseq, callee_cseq;
   std::uint16_t caller_socket, callee_socket;
   Block variables;                          // VariableBlock or 0
-  std::uint16_t record_routes;
+  std::uint8_t record_routes, variable_count;
+  std::uint16_t member_count;
   std::uint16_t length[kColdTextEnd];
-  std::uint16_t reserved;
 };
 static_assert(sizeof(DialogCold) == 64);
 

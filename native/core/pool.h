@@ -2,6 +2,7 @@
 // ever in use.  O(1) under the pool's spinlock; derived, rebuilt at attach.
 #pragma once
 #include <cstdint>
+#include <new>
 
 #include "layout.h"
 #include "status.h"
@@ -19,7 +20,7 @@ class Pool {
   [[nodiscard]] static constexpr std::uint32_t reserve(std::uint32_t max) noexcept { return max < 4 ? 0 : (max + 9) / 10; }
 
   void reset(std::uint32_t max) noexcept {
-    line_->free_head = line_->carved = line_->used = 0;
+    new (line_) PoolLine{};   // its lock too: a process that was killed may have held it
     line_->max = max;
   }
 

@@ -13,8 +13,17 @@ namespace holdfast {
 /// A membership that no dialog owns yet: held by a transaction (tryJoin before dlg_manage), given back or attached.
 using Member = std::uint32_t;   // block; 0 is none
 
+inline constexpr std::size_t kProfileValueBytesMax = 1024;
+/// Longer lists of members are found by walking the records, an entry's lock at a time.
+inline constexpr std::uint32_t kMembersWalkMax = 4096;
+
+struct MemberBlock;
+struct ProfileHead;
+
 class Profiles {
  public:
+  Profiles(Segment& segment, std::uint32_t thread) noexcept;
+
   /// Number of the profile called `name`, as defined when the segment was made; kNotFound.
   [[nodiscard]] Status find(Text name, std::uint32_t* profile, bool* with_value) const noexcept;
 
@@ -33,6 +42,26 @@ class Profiles {
   /// Dialogs that are members, at most `out.size()` from `skip` on; returns how many were written.
   [[nodiscard]] std::uint32_t members(std::uint32_t profile, Text value, bool any_value, std::uint32_t skip,
                                       std::span<DialogHandle> out) const noexcept;
+  /// Gives back what `thread` joined without a dialog: its worker died.  Main thread; returns how many.
+  std::uint32_t give_back_all(std::uint32_t thread) noexcept;
+
+  /// Takes the members of a dialog's list out of their heads and frees them: the record, whose entry is locked, has
+  /// already forgotten them.
+  static void release(Segment& segment, Block members) noexcept;
+  /// Differences between heads, lists and sums (see Table::audit); `attached` receives the members that dialogs own.
+  [[nodiscard]] std::uint64_t audit(std::uint64_t* attached) const noexcept;
+
+ private:
+  struct Key;
+  [[nodiscard]] Key key_of(std::uint32_t profile, Text value) const noexcept;
+  [[nodiscard]] bool is_mine(Member member) const noexcept;
+  [[nodiscard]] Status enter(const Key& key, std::uint32_t limit, Need need, Block member) noexcept;
+  [[nodiscard]] std::uint32_t members_by_record(std::uint32_t profile, Text value, bool any_value, std::uint32_t skip,
+                                                std::span<DialogHandle> out) const noexcept;
+
+  Segment* segment_;
+  Undo undo_;
+  std::uint32_t thread_;
 };
 
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "segment.h"
+#include "table.h"
 
 namespace holdfast {
 
@@ -19,10 +20,11 @@ struct Rebuild {
   }
 };
 
-// attach(): 1. every live record's blocks are marked; holds of dialogs start at the table's own, and transactions add
-// theirs; 2. what nobody needs is dropped, the arena is rebuilt, 3. indexes, wheels, lists and counts are made anew.
-void mark_dialogs(Rebuild& work) noexcept;
+// attach(), in this order.  A dialog's holds start at the table's own; what transactions name adds to them; a deleted
+// dialog that nobody holds is gone.  Blocks are marked, the arena is rebuilt, then come indexes, wheels, lists and counts.
+void begin_dialogs(Rebuild& work) noexcept;
 void mark_transactions(Rebuild& work) noexcept;
+void mark_dialogs(Rebuild& work) noexcept;
 void link_dialogs(Rebuild& work) noexcept;
 void link_transactions(Rebuild& work) noexcept;
 [[nodiscard]] Status link_members(Rebuild& work) noexcept;

@@ -289,7 +289,8 @@ void Segment::reset_derived(std::uint64_t now_boot_ms) noexcept {
   };
   for (RegionNumber number : {kRegionCounters, kRegionDialogNodes, kRegionCallIdBuckets, kRegionIdBuckets,
                               kRegionProfileBuckets, kRegionTransactionLinks, kRegionTransactionNodes,
-                              kRegionTransactionBuckets, kRegionMailboxes})
+                              kRegionTransactionBuckets, kRegionDialogWheels, kRegionTransactionWheels,
+                              kRegionMailboxes})
     zero(number);
   for (std::uint32_t n = 0; n < header_->hash_size; ++n) new (&entry_lock(n)) Spinlock();
   for (std::uint32_t n = 0; n < kProfilesMax; ++n) region<ProfileName>(kRegionProfiles)[n].members = 0;
@@ -475,8 +476,9 @@ bool Segment::rebuild(SegmentError& error) noexcept {
   if (!marks.ready()) return fail(error, Status::kNoMemory, "no memory to attach with"), false;
   Verification found;
   Rebuild work{*this, marks, found};
-  mark_dialogs(work);
+  begin_dialogs(work);
   mark_transactions(work);
+  mark_dialogs(work);
   if (found.blocks != 0)
     return fail(error, Status::kRefused,
                 std::to_string(found.blocks) + " blocks are damaged: remove the segment, or keep it for inspection"),

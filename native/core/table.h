@@ -8,8 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
 #include "arena.h"
+#include "counters.h"
 #include "status.h"
+#include "undo.h"
 
 namespace holdfast {
 
@@ -39,9 +42,24 @@ enum DialogWord : std::uint32_t {
   kDMembers,                      // profile memberships
   kDVariables,                    // number of variables
   kDTimeoutRoute,                 // 1 if a timeout route's name is set
+  kDByeOwed,                      // bit 0: to the caller, bit 1: to the callee
   kDWordEnd
 };
 inline constexpr std::uint32_t kDialogWords = 32;
+inline constexpr std::uint32_t kNoCSeq = 0xffff'ffff;
+
+/// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a snapshot
+/// without variables and members always fits into 65,536 bytes.
+inline constexpr std::size_t kTextBytesMax = 4096;             // Call-ID, tags, URIs, contacts
+inline constexpr std::size_t kRouteSetBytesMax = 16 * 1024;
+inline constexpr std::size_t kTimeoutRouteBytesMax = 255;
+inline constexpr std::size_t kNewDialogBytesMax = 36 * 1024;
+inline constexpr std::size_t kVariableKeyBytesMax = 1024;
+inline constexpr std::size_t kVariableBytesMax = 8 * 1024;
+inline constexpr std::size_t kVariablesBytesMax = 32 * 1024;   // of one dialog, keys and values with 4 bytes for each
+inline constexpr std::uint32_t kVariablesMax = 255;
+inline constexpr std::uint32_t kMembersMax = 65535;            // memberships of one dialog
+inline constexpr std::size_t kSnapshotBytesMax = 128 * 1024;   // enough for texts, all variables and 64 memberships
 
 struct NewDialog {
   Text call_id, caller_tag, from_uri, to_uri, request_uri, caller_contact, caller_route_set, timeout_route;
@@ -79,17 +97,24 @@ struct Change {
 
 enum class EndReason : std::uint8_t { kBye, kExpired, kCommand };
 
+class Segment;
+struct DialogRecord;
+struct DialogCold;
+
+/// A view over all dialogs for one thread.
 class Table {
  public:
   using Words = std::span<std::uint32_t, kDialogWords>;
+
+  /// `thread` is the caller's own number (layout.h): its undo slot and its block of counters.
+  Table(Segment& segment, std::uint32_t thread) noexcept;
 
   /// Hash entry of a Call-ID (spec 1.1), already masked.
   [[nodiscard]] std::uint32_t entry_of(Text call_id) const noexcept;
 
   /// Makes a dialog in state 1 with the entry's next h_id and puts it into both indexes.  Owner of the entry only.
   /// kNoMemory (the last tenth of each pool is not for new calls), kOutOfRange (a text over its bound).
-  /// The record has one hold, the table's: its owner drops it once what a change to state 5 set in motion is done, and
-  /// takes it again for a dialog that a late 2xx revives (5 -> 3, which the change allows while a hold keeps the record).
+  /// The record has one hold, the table's: a change to state 5 drops it, one out of state 5 takes it again.
   [[nodiscard]] Status create(const NewDialog& dialog, Words out) noexcept;
 
   /// Finds by address; the record may be in any state.  kNotFound.
@@ -111,11 +136,17 @@ class Table {
   [[nodiscard]] Status change(DialogHandle handle, const Change& change, Words out) noexcept;
 
   /// Ends a dialog in state 3 or 4 once, whoever calls (architecture, *Ending*).  kExpired: only if due <= now.
-  /// kConflict: somebody else ended it.  kNotDue.  `bye_sides` bit 0 caller, bit 1 callee: BYE owed.
+  /// kConflict: somebody else ended it.  kNotDue.  `bye_sides` bit 0 caller, bit 1 callee: BYE owed.  A BYE to the caller
+  /// takes the next number of the callee's side and the other way round: the words show the numbers taken.  The table's
+  /// hold is left to the owner, who drops it when the effects have run.
   [[nodiscard]] Status claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides, std::uint32_t now_boot,
                                  std::uint32_t end_ts, Words out) noexcept;
 
-  /// Holds keep a record that has ended.  drop() frees it when the last hold of a deleted dialog goes.
+  /// The BYEs to `sides` have their final answer, or none will come.  Any thread.
+  [[nodiscard]] Status bye_answered(DialogHandle handle, std::uint32_t sides) noexcept;
+
+  /// Holds keep a record that has ended.  drop() frees it when the last hold of a deleted dialog goes.  The table's
+  /// own, which create() makes, is not given away while the dialog lives.
   [[nodiscard]] Status hold(DialogHandle handle) noexcept;
   void drop(DialogHandle handle) noexcept;
 
@@ -124,18 +155,48 @@ class Table {
   [[nodiscard]] Status remove_variable(DialogHandle handle, Text key) noexcept;
   [[nodiscard]] Status get_variable(DialogHandle handle, Text key, std::span<std::uint8_t> out, std::size_t* length) noexcept;
 
-  /// One consistent copy under the entry's lock: DialogWord words, then for each text a length word and its bytes padded to
-  /// 4, in the order of SnapshotText; then variables (key, value) and profile members (name, value).  kOutOfRange if
-  /// `out` is too small (65,536 bytes always suffice for what create and change accept).
+  /// One consistent copy under the entry's lock: kDialogWords words, then for each text a length word and its bytes padded
+  /// to 4, in the order of SnapshotText; then variables (key, value) and profile members (name, value), newest first.
+  /// kOutOfRange if words and texts do not fit (65,536 bytes always suffice for them); variables and members that do not
+  /// fit are left out: kDVariables and kDMembers say how many follow (all of them in kSnapshotBytesMax).
   [[nodiscard]] Status snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::size_t* length) noexcept;
   /// The next record index >= `cursor` in use, 0: none.  Any thread.
   [[nodiscard]] std::uint32_t next(std::uint32_t cursor) const noexcept;
 
-  /// Takes at most `out.size()` dialogs whose deadline is past out of the wheel of `owner` (each as index, generation).
+  /// At most `out.size()` dialogs of `owner` whose deadline is past (each as index, generation).  A dialog stays due until
+  /// it is ended or its deadline is moved: it comes again with the next second, so nobody loses it.
   [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_boot, std::span<DialogHandle> out) noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;   // records in use, any state
+
+  /// Brings in what find_by_call_id() of these Call-IDs will touch, all at once instead of one after the other.
+  void prefetch(std::span<const Text> call_ids) const noexcept;
+
+  /// Recounts states and profile members: the sum of absolute differences to the kept counts, 0 unless we are wrong
+  /// (calls that change meanwhile are waited out, a few times).  Main thread.
+  [[nodiscard]] std::uint64_t audit() const noexcept;
+
+ private:
+  friend class Profiles;
+  class Locked;                   // locked.h: a record found by its handle, its entry locked
+
+  [[nodiscard]] DialogCold& cold(const DialogRecord& record) const noexcept;
+  void fill(std::uint32_t index, Direction direction, Words out) const noexcept;
+  [[nodiscard]] Direction matched(const DialogRecord& record, Text call_id, Text from_tag, Text to_tag,
+                                  Direction wanted) const noexcept;
+  void enter(std::uint32_t index) noexcept;
+  void take_out(std::uint32_t index) noexcept;
+  void count_states(std::uint32_t before, std::uint32_t after) noexcept;
+  void leave_everything(std::uint32_t index, Block members) noexcept;
+  [[nodiscard]] Status replace_variables(DialogRecord& record, Text key, Text value, bool keep) noexcept;
+
+  Segment* segment_;
+  Undo undo_;
+  Counters counters_;
 };
+
+/// Keyed hash of a tag as records keep it; 0 only for an empty one.
+[[nodiscard]] std::uint32_t tag_hash(const Segment& segment, Text tag) noexcept;
 
 enum SnapshotText : std::uint32_t {
   kTextCallId, kTextFromUri, kTextToUri, kTextRequestUri, kTextCallerTag, kTextCalleeTag, kTextCallerContact,
