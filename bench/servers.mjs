@@ -1,0 +1,303 @@
+/**
+ * The servers that the benches compare, one row each: how to start it, what it has, how its memory is read.
+ *
+ * All run the same policy: record-route, a dialog for every call, one profile with value (the caller), a limit check,
+ * relay to one next hop.  To add a server, add a row.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import dgram from 'node:dgram';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { built } from './load.mjs';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const READY_WAIT_MS = 30_000;
+const EXIT_WAIT_MS = 30_000;
+const LIST_WAIT_MS = 60_000;
+/** High enough never to refuse, low enough to be asked for: the check is what costs. */
+const LIMIT = 1_000_000;
+
+/** Segment bytes for a number of held calls: twice the budget of a dialog, and room for transactions. */
+const segmentBytes = (held) => (512 << 20) + held * 2_000;
+/** Shared memory in megabytes for the rival: what it was seen to need, and half as much again. */
+const rivalMegabytes = (held) => Math.ceil(1_500 + (held * 2_600) / 1e6);
+
+const holdfast = (id, title, settings) => ({
+  id,
+  title,
+  isSip: true,
+  isOurs: true,
+  hasExpiry: false,
+  missing: (directory = '..') =>
+    existsSync(here(`${directory}/dist/cli/main.js`)) ? null : 'dist/ is not there: npm run build',
+  command: ({ proxyPort, rpcPort, calleePort, held, directory }) => [
+    process.execPath,
+    ...(process.env.HOLDFAST_NODE_ARGS?.split(' ') ?? []),
+    join(directory ?? here('..'), 'dist/cli/main.js'),
+    'start',
+    ...['--listen', `udp:127.0.0.1:${proxyPort}`, '--rpc', `127.0.0.1:${rpcPort}`],
+    ...['--next-hop', `sip:127.0.0.1:${calleePort}`, '--workers', '1'],
+    ...['--segment', `/dev/shm/holdfast-bench-${proxyPort}`, '--segment-size', String(segmentBytes(held))],
+    ...['--routes', here('peers/routes.ts'), '--set', 'dialog:profiles_with_value=caller'],
+    ...settings.flatMap((setting) => ['--set', setting]),
+  ],
+  /** Segment accounting, and what the process has of its own. */
+  async memoryBytes(server) {
+    const segment = await server.rpc('core.shmmem');
+    return segment.used + anonymousBytes(server.pid);
+  },
+});
+
+const kamailio = (id, title, allocator) => ({
+  id,
+  title,
+  isSip: true,
+  isOurs: false,
+  hasExpiry: true,
+  missing: () =>
+    spawnSync('kamailio', ['-v'], { stdio: 'ignore' }).status === 0 ? null : 'kamailio is not installed',
+  command: ({
+    proxyPort,
+    rpcPort,
+    calleePort,
+    held,
+    checksLimit,
+    touchesMemory,
+    expireAtSeconds,
+    folder,
+  }) => [
+    'kamailio',
+    ...[
+      '-f',
+      here('peers/kamailio.cfg'),
+      '-DD',
+      '-E',
+      '-x',
+      allocator,
+      '-m',
+      String(rivalMegabytes(held)),
+      '-Y',
+      folder,
+    ],
+    // A list of calls is built in private memory before it is sent.
+    ...(held > 0 ? ['-M', '2048'] : []),
+    ...[
+      'WITH_DIALOG',
+      ...(touchesMemory ? ['FORCEALLOC'] : []),
+      `LISTEN=udp:127.0.0.1:${proxyPort}`,
+      `NEXTHOP="sip:127.0.0.1:${calleePort}"`,
+      'HTTPRPC',
+      `HTTPLISTEN=tcp:127.0.0.1:${rpcPort}`,
+      ...(checksLimit ? [`LIMIT=${LIMIT}`] : []),
+      ...(expireAtSeconds ? ['SENDBYE', `EXPIREAT=${expireAtSeconds}`] : []),
+    ].flatMap((define) => ['-A', define]),
+  ],
+  /** Blocks with the allocator's headers and fragments: what the pool loses to the calls. */
+  async memoryBytes(server) {
+    return (await server.rpc('core.shmmem')).real_used;
+  },
+});
+
+export const SERVERS = [
+  holdfast('holdfast', 'Holdfast, adaptive window', []),
+  holdfast('holdfast-off', 'Holdfast, window off', ['core:receive_window_ms=0']),
+  kamailio('kamailio-fm', 'Kamailio `-x fm`', 'fm'),
+  kamailio('kamailio-tlsf', 'Kamailio `-x tlsf`', 'tlsf'),
+  {
+    id: 'forwarder',
+    title: 'UDP forwarder (no SIP)',
+    isSip: false,
+    isOurs: false,
+    hasExpiry: false,
+    missing: () => null,
+    command: ({ proxyPort, callerPort, calleePort }) => [
+      built('peers/fwd.c'),
+      ...['mmsg', String(proxyPort), String(callerPort), String(calleePort)],
+    ],
+    loadArgs: ['--no-rr', '--send-100'],
+    memoryBytes: async () => 0,
+  },
+];
+
+/** A server that runs. */
+export class Server {
+  constructor(kind, context) {
+    this.kind = kind;
+    this.context = context;
+    this.folder = mkdtempSync(join(tmpdir(), 'bench-'));
+    const command = kind.command({ ...context, folder: this.folder });
+    const pinned = context.core === undefined ? command : ['taskset', '-c', String(context.core), ...command];
+    this.command = pinned.join(' ');
+    this.output = '';
+    this.startedAt = performance.now();
+    this.child = spawn(pinned[0], pinned.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.pid = this.child.pid;
+    const keep = (chunk) => {
+      if (this.output.length < 65_536) this.output += chunk;
+    };
+    this.child.stdout.on('data', keep);
+    this.child.stderr.on('data', keep);
+    this.ended = new Promise((resolve) => this.child.once('close', resolve));
+  }
+
+  /** Starts and waits for the first answer; `startMs` is the time until then. */
+  static async start(kind, context) {
+    const server = new Server(kind, context);
+    try {
+      await (kind.isSip ? server.#answers() : server.#isBound());
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    server.startMs = performance.now() - server.startedAt;
+    return server;
+  }
+
+  /** Asks with Max-Forwards 0, which every SIP server answers itself, until an answer comes. */
+  async #answers() {
+    const socket = dgram.createSocket('udp4');
+    let answered = false;
+    socket.on('message', () => {
+      answered = true;
+    });
+    await new Promise((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const { port } = socket.address();
+    const deadline = Date.now() + READY_WAIT_MS;
+    try {
+      for (let n = 0; !answered; n++) {
+        if (Date.now() > deadline || this.child.exitCode !== null)
+          throw new Error(`no answer: ${this.output}`);
+        const probe = [
+          `OPTIONS sip:127.0.0.1:${this.context.proxyPort} SIP/2.0`,
+          `Via: SIP/2.0/UDP 127.0.0.1:${port};rport;branch=z9hG4bK-probe-${process.pid}-${n}`,
+          'Max-Forwards: 0',
+          'From: <sip:probe@127.0.0.1>;tag=probe',
+          'To: <sip:probe@127.0.0.1>',
+          `Call-ID: probe-${process.pid}-${n}`,
+          'CSeq: 1 OPTIONS',
+          'Content-Length: 0',
+        ];
+        await new Promise((resolve) =>
+          socket.send(`${probe.join('\r\n')}\r\n\r\n`, this.context.proxyPort, '127.0.0.1', () => resolve()),
+        );
+        await pause(4);
+      }
+    } finally {
+      socket.close();
+    }
+  }
+
+  async #isBound() {
+    const wanted = `:${this.context.proxyPort.toString(16).toUpperCase().padStart(4, '0')} `;
+    const deadline = Date.now() + READY_WAIT_MS;
+    while (!readFileSync('/proc/net/udp', 'utf8').includes(wanted)) {
+      if (Date.now() > deadline) throw new Error('not bound');
+      await pause(4);
+    }
+  }
+
+  async rpc(method, params = []) {
+    const answer = await fetch(`http://127.0.0.1:${this.context.rpcPort}/RPC`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+    });
+    const reply = await answer.json();
+    if (reply.error) throw new Error(`${method}: ${reply.error.message}`);
+    return reply.result;
+  }
+
+  /** Reads `dlg.list` as a stream and counts, without building it. */
+  async countListed() {
+    const answer = await fetch(`http://127.0.0.1:${this.context.rpcPort}/RPC`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'dlg.list', params: [] }),
+      signal: AbortSignal.timeout(LIST_WAIT_MS),
+    });
+    const mark = Buffer.from('"h_entry"');
+    let listed = 0;
+    let bytes = 0;
+    let tail = Buffer.alloc(0);
+    for await (const chunk of answer.body) {
+      const buffer = Buffer.concat([tail, chunk]);
+      bytes += chunk.length;
+      let from = 0;
+      for (let at = buffer.indexOf(mark); at >= 0; at = buffer.indexOf(mark, from)) {
+        listed++;
+        from = at + mark.length;
+      }
+      tail = buffer.subarray(Math.max(from, buffer.length - mark.length + 1));
+    }
+    return { listed, bytes };
+  }
+
+  memoryBytes() {
+    return this.kind.memoryBytes(this);
+  }
+
+  async stop() {
+    this.child.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), EXIT_WAIT_MS);
+    await this.ended;
+    clearTimeout(timer);
+    rmSync(this.folder, { recursive: true, force: true });
+    for (const suffix of ['', '.stale', '.lock']) {
+      rmSync(`/dev/shm/holdfast-bench-${this.context.proxyPort}${suffix}`, { force: true });
+    }
+  }
+}
+
+/** Anonymous memory of a process and all its children: heaps and stacks, without what is mapped from files. */
+export function anonymousBytes(pid) {
+  let kilobytes = 0;
+  for (const member of family(pid)) {
+    try {
+      const rollup = readFileSync(`/proc/${member}/smaps_rollup`, 'utf8');
+      kilobytes += Number(/^Anonymous:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return kilobytes * 1024;
+}
+
+function family(pid) {
+  const parents = new Map();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const members = [pid];
+  for (const member of members) {
+    for (const [child, parent] of parents) if (parent === member) members.push(child);
+  }
+  return members;
+}
+
+/** The version that a server prints about itself. */
+export function versionOf(kind) {
+  try {
+    if (kind.id.startsWith('kamailio')) {
+      return execFileSync('kamailio', ['-v'], { encoding: 'utf8' })
+        .split('\n')[0]
+        .replace('version: ', '')
+        .trim();
+    }
+    if (kind.isOurs)
+      return execFileSync(process.execPath, [here('../dist/cli/main.js'), '--version'], {
+        encoding: 'utf8',
+      }).trim();
+  } catch {
+    return 'unknown';
+  }
+  return '';
+}
