@@ -153,5 +153,9 @@ function textLine(json: string): string {
 /** A value that holds a blank, a quote or a control character is quoted, so that lines and pairs stay apart. */
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null');
-  return text === '' || /[\s"=\u0000-\u001f\u007f-\u009f]/.test(text) ? JSON.stringify(text) : text;
+  if (text !== '' && !/[\s"=\u0000-\u001f\u007f-\u009f]/.test(text)) return text;
+  return JSON.stringify(text).replaceAll(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -7,7 +7,6 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { createJiti } from 'jiti';
 import { EngineError } from '../errors.js';
 import {
   camelCaseOf,
@@ -186,6 +185,7 @@ function assignments(text: string): string[] {
 async function contentsOf(path: string): Promise<unknown> {
   try {
     if (path.endsWith('.json')) return JSON.parse(readFileSync(path, 'utf8'));
+    const { createJiti } = await import('jiti');
     const jiti = createJiti(import.meta.url, { moduleCache: false, fsCache: false });
     return await jiti.import(path, { default: true });
   } catch (error) {
