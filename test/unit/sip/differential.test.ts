@@ -238,11 +238,13 @@ describe('messages that are valid by construction', () => {
 // -- mutated messages
 
 const folder = new URL('../../torture/', import.meta.url);
-const TORTURE: readonly Uint8Array[] = ['rfc4475/', 'rfc5118/'].flatMap((name) =>
-  readdirSync(new URL(name, folder)).map((file) =>
-    readFileSync(new URL(name + file, folder)).subarray(0, 2_000),
-  ),
-);
+const files = (folder: URL): Uint8Array[] =>
+  readdirSync(folder).map((file) => readFileSync(new URL(file, folder)));
+/** Inputs that once broke a parser, and others that are close to an edge. */
+const CORPUS: readonly Uint8Array[] = files(new URL('../../fuzz/corpus/', import.meta.url));
+const TORTURE: readonly Uint8Array[] = ['rfc4475/', 'rfc5118/']
+  .flatMap((name) => files(new URL(name, folder)))
+  .map((bytes) => bytes.subarray(0, 2_000));
 
 const SNIPPETS = [
   ...'\r\n"<>;,:=@[]*\\ \t\0\x7f\xff09',
@@ -324,8 +326,19 @@ function assertInside(words: Uint32Array, length: number): void {
 }
 
 describe('mutated messages', () => {
+  test('of the corpus give the same words in both parsers, cut at every byte', () => {
+    for (const whole of CORPUS) {
+      for (let length = 0; length <= whole.length; length++) {
+        const bytes = whole.subarray(0, length);
+        const words = parseWords(bytes);
+        assertSameWords(bytes, words, referenceParse(bytes));
+        assertInside(words, length);
+      }
+    }
+  });
+
   const mutated = fc
-    .tuple(fc.constantFrom(...TORTURE), fc.array(change, { minLength: 1, maxLength: 5 }))
+    .tuple(fc.constantFrom(...TORTURE, ...CORPUS), fc.array(change, { minLength: 1, maxLength: 5 }))
     .map(([bytes, changes]) => changes.reduce(changed, bytes));
 
   test('give the same words in both parsers, all inside the message', () => {
