@@ -89,6 +89,8 @@ export interface SlotKeeper {
 }
 
 export class ProxyCore {
+  /** The process is about to stop: calls that are up go on, new ones are sent elsewhere. */
+  draining = false;
   readonly w: Workspace;
   readonly up: Upstream;
   readonly down: Downstream;
@@ -162,7 +164,12 @@ export class ProxyCore {
       return;
     }
     if (this.loopCheck.loops(message)) {
+      this.w.count(COUNTERS.loops);
       this.up.answerStateless(passage, 482);
+      return;
+    }
+    if (this.draining && method === M_INVITE && !message.hasToTag) {
+      this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
       return;
     }
     this.route(passage);
@@ -188,9 +195,12 @@ export class ProxyCore {
       if (!inviteAcknowledged(w.x, w.native.nowTick(), w.timers)) return false;
       if (w.x[T_STATE] === SERVER_CONFIRMED && this.responses.allEnded()) w.native.transactionShed();
       w.native.transactionStore();
+      w.count(COUNTERS.acksAbsorbed);
       return true;
     }
-    return message.hasToTag && hasOwnTag(w, message);
+    if (!message.hasToTag || !hasOwnTag(w, message)) return false;
+    w.count(COUNTERS.statelessAcks);
+    return true;
   }
 
   /** CANCEL of a transaction we know: answered, and passed to the branches that still ring.  [16.10, 9.2] */
@@ -329,7 +339,10 @@ export class ProxyCore {
   /** `t_relay()`: forwards the request to its targets.  True: it went out, waits for a name, or was answered. */
   relay(passage: Passage): boolean {
     const message = passage.message;
-    if (isExhausted(message)) return this.reply(passage, 483);
+    if (isExhausted(message)) {
+      this.w.count(COUNTERS.tooManyHops);
+      return this.reply(passage, 483);
+    }
     if (passage.isFailure) return this.relayAgain(passage);
     yieldToStrictRouter(this.w, passage);
     const unknown = this.findHops(passage);
@@ -445,6 +458,7 @@ export class ProxyCore {
       return false;
     }
     passage.detached = true;
+    w.count(COUNTERS.routesSuspended);
     const x = w.x;
     x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
     x[T_ROUTE_DUE] = w.native.nowTick() + Math.ceil(w.params.core.route_timeout_ms / 10);
@@ -642,6 +656,7 @@ export class ProxyCore {
 
   /** A route waited too long. */
   private routeTimedOut(): void {
+    this.w.count(COUNTERS.routeTimeouts);
     const x = this.w.x;
     x[T_ROUTE_DUE] = 0;
     x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
@@ -655,18 +670,22 @@ export class ProxyCore {
     this.w.native.transactionFree(this.w.x[T_INDEX]!);
   }
 
-  /** A datagram of transaction `index` could not be sent to `port`: its branches there fail.  [16.9] */
-  sendFailed(index: number, port: number, address3: number): void {
+  /** Branch `branch` of transaction `index` could not be sent: it failed as if answered 503.  [16.9] */
+  sendFailed(index: number, branch: number): void {
     const { w } = this;
     const x = w.x;
-    w.count(COUNTERS.sendErrors);
-    if (index === 0 || w.native.transactionLoadIndex(index) !== STATUS_OK) return;
-    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
-      const b = branchAt(n);
-      if (x[b + B_STATE] !== BRANCH_CALLING || x[b + B_PORT] !== port || x[b + B_ADDRESS0 + 3] !== address3)
-        continue;
-      this.responses.lost(n, 503);
-    }
+    w.count(COUNTERS.transportErrors);
+    if (w.native.transactionLoadIndex(index) !== STATUS_OK || branch >= x[T_BRANCH_COUNT]!) return;
+    const b = branchAt(branch);
+    if (x[b + B_STATE] !== BRANCH_CALLING) return;
+    this.resolver.failed(
+      x[b + B_ADDRESS0]!,
+      x[b + B_ADDRESS0 + 1]!,
+      x[b + B_ADDRESS0 + 2]!,
+      x[b + B_ADDRESS0 + 3]!,
+      x[b + B_PORT]!,
+    );
+    this.responses.lost(branch, 503);
     w.native.transactionStore();
   }
 }

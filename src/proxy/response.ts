@@ -94,6 +94,7 @@ export class Responses {
   receive(message: Message): void {
     const { w } = this;
     const x = w.x;
+    w.count(COUNTERS.repliesReceived);
     const branch = this.match(message);
     if (branch < 0) {
       w.count(COUNTERS.repliesStray);
@@ -295,6 +296,7 @@ export class Responses {
 
   /** A branch's patience is over: its result is a code of ours. */
   timedOut(branch: number): void {
+    this.w.count(COUNTERS.timeouts);
     const x = this.w.x;
     const b = branchAt(branch);
     const isInvite = x[T_KIND] === KIND_INVITE_SERVER;

@@ -53,6 +53,7 @@ export class Upstream {
     writeAnswer(this.out, this.w, passage, code, reason, extra);
     if (code > 100) this.w.native.transactionSetReply();
     this.out.send();
+    this.w.count(COUNTERS.repliesGenerated);
     this.sent(code);
     return true;
   }
@@ -78,16 +79,8 @@ export class Upstream {
     const isInvite = this.w.x[T_KIND] === KIND_INVITE_SERVER;
     if (!isInvite || code < 200 || code >= 300) this.w.native.transactionSetReply();
     this.out.send();
-    this.w.count(COUNTERS.forwardedReplies);
+    this.relayed();
     this.sent(code);
-  }
-
-  /** Passes a 2xx on that came after the transaction had its final answer.  [16.7 step 5] */
-  passLate2xx(message: Message): void {
-    this.out.toUpstream();
-    this.withoutTopVia(message);
-    this.out.send();
-    this.w.count(COUNTERS.forwardedReplies);
   }
 
   /** Passes on an answer that a branch kept: its Via is off already. */
@@ -97,7 +90,7 @@ export class Upstream {
     this.out.message(message, 0, message.length);
     this.w.native.transactionSetReply();
     this.out.send();
-    this.w.count(COUNTERS.forwardedReplies);
+    this.relayed();
     this.sent(code);
   }
 
@@ -123,12 +116,18 @@ export class Upstream {
     this.out.message(message, next, message.length - next);
   }
 
+  private relayed(): void {
+    this.w.count(COUNTERS.forwardedReplies);
+    this.w.count(COUNTERS.repliesRelayed);
+  }
+
   /** The machine and the books hear of it. */
   private sent(code: number): void {
     const x = this.w.x;
     x[T_CODE] = code;
     if (code > 100 && code < 200) x[T_FLAGS] = x[T_FLAGS]! | T_RANG;
     this.w.count(COUNTERS.repliesSent);
+    if (code >= 200) this.w.count(COUNTERS.finalAnswers + Math.floor(code / 100) - 2);
     const now = this.w.native.nowTick();
     if (x[T_KIND] === KIND_INVITE_SERVER) inviteAnswered(x, code, now, this.w.timers);
     else nonInviteAnswered(x, code, now, this.w.timers);

@@ -1,12 +1,126 @@
 /**
- * The Runtime of the product: the native segment and its sockets, and the shards that work on them.
+ * The Runtime of the product: the native segment and its sockets, and the worker threads that serve on them.
  */
+import { systemClock } from '../clock.js';
 import type { Config } from '../config/load.js';
-import { EngineError } from '../errors.js';
+import { profileDefinitions } from '../dialog/profile.js';
+import { EngineError, ERRORS, type ErrorCode } from '../errors.js';
 import type { Log } from '../log.js';
-import type { Runtime } from './ports.js';
+import { addon, type SegmentId } from '../memory/addon.js';
+import type { EngineView } from '../rpc/ports.js';
+import { Sockets } from '../transport/sockets.js';
+import { JoinedEngine } from './joined-engine.js';
+import type { Runtime, WorkerHandle } from './ports.js';
+import { Heartbeats, startThread } from './thread.js';
+import type { WorkerData } from './worker.js';
+
+/** Letters and datagrams that wait for one shard. */
+const MAILBOX_BYTES = 1 << 20;
+const DRAIN_LOOK_EVERY_MS = 100;
+/** The packet path makes no garbage that lives; a small young generation keeps what the routes make in the cache. */
+const YOUNG_GENERATION_MB = 16;
 
 /** Makes the segment and binds every listen address. */
-export async function openRuntime(_config: Config, _log: Log): Promise<Runtime> {
-  throw new EngineError('ERR_ADDON', 'this build has no shards yet');
+export async function openRuntime(config: Config, log: Log): Promise<Runtime> {
+  const segment = coded(() => openSegment(config));
+  try {
+    const { core } = config.params;
+    coded(() => addon.openSockets(segment, config.listen, config.workers, core.receive_buffer_bytes));
+  } catch (error) {
+    addon.closeSegment(segment, true);
+    throw error;
+  }
+  const granted = addon.receiveBuffer(segment);
+  if (granted < config.params.core.receive_buffer_bytes) {
+    log.warn('receive_buffer_small', {
+      bytes: granted,
+      wanted_bytes: config.params.core.receive_buffer_bytes,
+      remedy: 'sysctl net.core.rmem_max',
+    });
+  }
+  return new Process(config, segment);
+}
+
+function openSegment(config: Config): SegmentId {
+  const { dialog } = config.params;
+  return addon.createSegment({
+    path: config.segmentPath,
+    bytes: config.segmentBytes,
+    hashSize: dialog.hash_size,
+    workers: config.workers,
+    hIdStart: null,
+    hIdStep: dialog.h_id_step,
+    profiles: profileDefinitions(dialog),
+    sockets: new Sockets(config.listen).all.map((socket) => socket.name),
+    mailboxBytes: MAILBOX_BYTES,
+  });
+}
+
+/** Failures of the native part carry our codes. */
+function coded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (typeof code !== 'string' || !(code in ERRORS)) throw error;
+    throw new EngineError(code as ErrorCode, (error as Error).message, { cause: error });
+  }
+}
+
+class Process implements Runtime {
+  readonly owners: readonly number[];
+  readonly segment: { readonly path: string; readonly bytes: number; readonly callsEnough: number };
+  readonly #config: Config;
+  readonly #id: SegmentId;
+  readonly #heartbeats = new Heartbeats();
+  readonly #draining = new Int32Array(new SharedArrayBuffer(4));
+  readonly #view: EngineView;
+
+  constructor(config: Config, segment: SegmentId) {
+    this.#config = config;
+    this.#id = segment;
+    this.owners = Array.from({ length: config.workers }, (_, n) => n);
+    const usage = addon.segmentUsage(segment);
+    this.segment = {
+      path: config.segmentPath,
+      bytes: usage.totalBytes,
+      callsEnough: usage.callsEnough,
+    };
+    this.#view = new JoinedEngine(segment, config.params.dialog, systemClock);
+  }
+
+  startWorker(owner: number): Promise<WorkerHandle> {
+    const data: WorkerData = {
+      config: this.#config,
+      segment: this.#id,
+      owner,
+      heartbeats: this.#heartbeats.shared,
+      draining: this.#draining,
+    };
+    return startThread(new URL('./worker.js', import.meta.url), data, owner, this.#heartbeats, {
+      name: `shard ${owner}`,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+  }
+
+  view(): EngineView {
+    return this.#view;
+  }
+
+  drain(): Promise<void> {
+    Atomics.store(this.#draining, 0, 1);
+    return new Promise((resolve) => {
+      const looking = setInterval(() => {
+        if (addon.segmentUsage(this.#id).transactions > 0) return;
+        clearInterval(looking);
+        resolve();
+      }, DRAIN_LOOK_EVERY_MS);
+      looking.unref();
+    });
+  }
+
+  async close(keepSegment: boolean): Promise<void> {
+    addon.closeSockets(this.#id);
+    addon.closeSegment(this.#id, !keepSegment);
+  }
 }

@@ -14,14 +14,15 @@ import { addon } from '../memory/addon.js';
 import { ShardMemory } from '../memory/shard-memory.js';
 import {
   BATCH_WORDS,
+  constant,
   N_ADDRESS0,
   N_FLOW,
   N_LENGTH,
   N_MESSAGE,
   N_PORT,
   N_SLOT,
-  N_STEERED,
   N_WORDS,
+  X_ARGS,
   X_BATCH,
   X_LIST,
 } from '../memory/words.js';
@@ -35,7 +36,7 @@ import type { RouteTable } from '../script/routes.js';
 import { ScriptRunner } from '../script/runner.js';
 import type { Message } from '../sip/message.js';
 import { W_CALL_ID_LEN, W_CALL_ID_OFF } from '../sip/words.js';
-import { systemDirectory } from '../transport/directory.js';
+import { SYSTEM_DIRECTORY, SystemDirectory } from '../transport/directory.js';
 import { Resolver } from '../transport/resolve.js';
 
 export type ShardOptions = {
@@ -52,8 +53,10 @@ export type ShardOptions = {
   readonly resolver?: NameResolver;
 };
 
-/** Words of one failed send in X_LIST: tag, port, address[4], errno. */
-const FAILURE_WORDS = 8;
+/** Words of one failed send in X_LIST: tag (transaction), branch, errno. */
+const FAILURE_WORDS = constant('FailureWords');
+/** Branch of a message that is no branch's copy. */
+const NO_BRANCH = constant('NoBranch');
 /** Keep-alives of clients behind NAT are this short.  [RFC 5626 4.4.1] */
 const KEEP_ALIVE_BYTES_MAX = 4;
 const FAILURES_MAX = 64;
@@ -67,6 +70,7 @@ export class ShardCore implements SlotKeeper {
   private readonly x: Uint32Array;
   private readonly workers: number;
   private readonly owner: number;
+  private readonly log: OnceAMinute;
   private readonly failures = new Uint32Array(FAILURES_MAX * FAILURE_WORDS);
 
   constructor(options: ShardOptions) {
@@ -85,6 +89,7 @@ export class ShardCore implements SlotKeeper {
     this.owner = owner;
     const clock = options.clock ?? systemClock;
     const faults = new OnceAMinute(log, clock);
+    this.log = faults;
     this.w = new Workspace(this.native, memory, config.listen, config.params, owner);
     this.runner = new ScriptRunner(this.w, routes, log, faults);
     this.tracker = new DialogTracker({
@@ -106,6 +111,7 @@ export class ShardCore implements SlotKeeper {
       (count) => this.batch(count),
       () => this.tick(),
       (count) => this.letters(count),
+      (count) => this.handleFailures(Math.min(count, FAILURES_MAX)),
     );
   }
 
@@ -113,7 +119,6 @@ export class ShardCore implements SlotKeeper {
   receive(): number {
     const count = this.native.receive();
     if (count > 0) this.batch(count);
-    this.flush();
     return count;
   }
 
@@ -125,6 +130,7 @@ export class ShardCore implements SlotKeeper {
   private batch(count: number): void {
     this.w.scratch.reset();
     for (let n = 0; n < count; n++) this.datagram(n);
+    this.flush();
   }
 
   private datagram(n: number): void {
@@ -141,7 +147,10 @@ export class ShardCore implements SlotKeeper {
     message.address1 = x[b + N_ADDRESS0 + 1]!;
     message.address2 = x[b + N_ADDRESS0 + 2]!;
     message.address3 = x[b + N_ADDRESS0 + 3]!;
-    if (message.length <= KEEP_ALIVE_BYTES_MAX) return;
+    if (message.length <= KEEP_ALIVE_BYTES_MAX) {
+      this.w.count(COUNTERS.keepAlives);
+      return;
+    }
     this.w.parser.parse(message.at, message.length, message.w * 4);
     if (this.workers > 1 && message.isRequest && !this.isOurs(message, n)) return;
     core.receive();
@@ -154,8 +163,7 @@ export class ShardCore implements SlotKeeper {
     const entry = this.native.entryOf(message.at + message.word(W_CALL_ID_OFF), length);
     const owner = this.native.ownerOf(entry);
     if (owner === this.owner) return true;
-    if (this.x[X_BATCH + n * BATCH_WORDS + N_STEERED] !== 0) this.w.count(COUNTERS.steeredTwice);
-    else this.native.forward(n, owner);
+    this.native.forward(n, owner);
     return false;
   }
 
@@ -166,9 +174,9 @@ export class ShardCore implements SlotKeeper {
     this.flush();
   }
 
-  /** Control letters of other threads; none are sent yet, so an unknown one is somebody's mistake. */
+  /** Control letters of other threads: there are none to this shard yet, so whatever comes is our own mistake. */
   private letters(_count: number): void {
-    while (this.native.take() > 0) this.w.count(COUNTERS.badLetters);
+    while (this.native.take() > 0) this.log.error('unknown_letter', { kind: this.x[X_ARGS]! });
   }
 
   /** Sends what is queued; branches whose datagram could not be sent fail, which may send more. */
@@ -185,7 +193,8 @@ export class ShardCore implements SlotKeeper {
     for (let i = 0; i < failed * FAILURE_WORDS; i++) failures[i] = x[X_LIST + i]!;
     for (let n = 0; n < failed; n++) {
       const f = n * FAILURE_WORDS;
-      this.core.sendFailed(failures[f]!, failures[f + 1]!, failures[f + 5]!);
+      const branch = failures[f + 1]!;
+      if (branch !== NO_BRANCH) this.core.sendFailed(failures[f]!, branch);
     }
   }
 
@@ -204,10 +213,11 @@ export class ShardCore implements SlotKeeper {
 const FLUSH_ROUNDS_MAX = 16;
 
 function resolverOf(config: Config, clock: Clock, random: Random): Resolver {
-  const { dns_cache_min_ttl, dns_cache_max_ttl, dns_cache_negative_ttl, dns_cache_max_names } = config.params.core;
+  const { dns_cache_min_ttl, dns_cache_max_ttl, dns_cache_negative_ttl, dns_cache_max_names } =
+    config.params.core;
   const families = config.listen.map((one) => (one.address.includes(':') ? 6 : 4));
   return new Resolver(
-    systemDirectory(),
+    new SystemDirectory(SYSTEM_DIRECTORY),
     {
       families: [...new Set(families)],
       minTtlSeconds: dns_cache_min_ttl,
