@@ -77,7 +77,7 @@ async function test(vitestArgs) {
   const results = [];
   if (vitestArgs.length === 0) {
     const { testNative } = await import('./test-native.mjs');
-    results.push(await lint(), await testNative([]));
+    results.push(await lint(), await testNative([]), await parserNative());
   } else {
     say('arguments given: vitest alone, no lint and no native tests');
   }
@@ -97,6 +97,13 @@ async function lint() {
   if (code !== 0) process.stdout.write(output);
   process.stdout.write(`lint: ${code === 0 ? 'clean' : 'failed'}\n`);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
+/** The parser as native code, under sanitizers and a bounded fuzzing run: one check. */
+async function parserNative() {
+  const { testParserNative } = await import('./test-parser-native.mjs');
+  const good = await testParserNative();
+  return { passed: good ? 1 : 0, failed: good ? 0 : 1, skipped: 0 };
 }
 
 async function vitest(vitestArgs) {
