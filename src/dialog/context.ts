@@ -19,7 +19,7 @@ export class DialogContext {
   /** The dialog of the message; index 0: none. */
   index = 0;
   generation = 0;
-  /** Its address, for the cookie. */
+  /** Its address, for the cookie; id 0: not known yet. */
   entry = 0;
   id = 0;
   /** 1 downstream, 2 upstream, 0 not known. */
@@ -70,6 +70,8 @@ export class DialogContext {
     this.index = 0;
     this.generation = 0;
     this.direction = 0;
+    this.entry = 0;
+    this.id = 0;
     this.ownIndex = 0;
     this.ownGeneration = 0;
     this.mayCreate = false;

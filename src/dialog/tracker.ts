@@ -10,6 +10,7 @@ import type { Shard } from '../memory/addon.js';
 import { STATUS } from '../memory/addon.js';
 import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
 import {
+  constant,
   D_COOKIE_ID,
   D_DIRECTION,
   D_DUE,
@@ -79,7 +80,7 @@ const DUE_PER_TICK_MAX = 256;
 /** Contexts kept for the next suspended route. */
 const SPARE_CONTEXTS_MAX = 64;
 /** claim_end(): the lifetime is over. */
-const REASON_EXPIRED = 1;
+const REASON_EXPIRED = constant('EndExpired');
 /** Room asked of the scratch region before the cookie is written. */
 const COOKIE_ROOM_BYTES = 64;
 
@@ -151,6 +152,8 @@ export class DialogTracker {
     context.mayCreate = false;
     context.linked = true;
     context.own(index, x[T_DIALOG_GENERATION]!, x[T_DIRECTION]! & DIRECTION_MASK);
+    const made = (x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0;
+    if (made && this.params.dlg_match_mode !== DID_NONE) context.cookieOwed = true;
   }
 
   /**
@@ -183,6 +186,7 @@ export class DialogTracker {
   writeRecordRouteParameters(scratch: Scratch): void {
     const { context } = this;
     if (!context.cookieOwed || !scratch.hasRoom(COOKIE_ROOM_BYTES)) return;
+    if (context.id === 0 && !this.learnAddress()) return;
     scratch.text(this.cookieParameter);
     writeCookie(scratch, context.entry, context.id);
   }
@@ -521,6 +525,15 @@ export class DialogTracker {
     x[T_DIALOG_GENERATION] = context.ownGeneration;
     x[T_DIRECTION] = context.direction | (context.created ? TRANSACTION_MADE_DIALOG : 0);
     context.linked = true;
+  }
+
+  /** A failure route makes a new branch of the INVITE: its Record-Route needs the address of the dialog. */
+  private learnAddress(): boolean {
+    const { context, x } = this;
+    if (!this.records.load(context.ownIndex, context.ownGeneration)) return false;
+    context.entry = x[D_ENTRY]!;
+    context.id = x[D_COOKIE_ID]!;
+    return true;
   }
 
   private unlink(index: number, generation: number): void {

@@ -4,15 +4,15 @@
  * Set before the dialog exists they wait for it, and are dropped with the message if none is made.
  */
 import { STATUS } from '../memory/addon.js';
-import { X_ARGS } from '../memory/words.js';
+import { constant, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import type { DialogContext } from './context.js';
 import { PENDING_MAX } from './context.js';
 import type { MessageDialog } from './profile.js';
 import type { Records } from './record.js';
 
-/** Longest text that is read back. */
-export const VARIABLE_BYTES_MAX = 65_535;
+/** Longest value that is kept. */
+export const VARIABLE_BYTES_MAX = constant('VariableBytesMax');
 
 export class Variables {
   private readonly records: Records;
