@@ -1,0 +1,148 @@
+/**
+ * The routes that flows run, by the name in their `routes` line.
+ *
+ * Each is what an operator would write; what it needs from the flow (an event seen, a look-up answered) is handed in.
+ */
+import type { RequestContext } from '../../dist/script/context.js';
+import { type Routes, RouteTable, routes } from '../../dist/script/routes.js';
+
+export type Policy = {
+  readonly routes: RouteTable;
+  /** Ends the look-ups that routes wait for, oldest first. */
+  readonly lookups: ((answer: string) => void)[];
+};
+
+export type OnEvent = (event: string, callId: string) => void;
+
+const CALLEE = 'sip:callee@192.0.2.20:5060';
+const CALLEE_2 = 'sip:callee2@192.0.2.30:5060';
+const CALLEE_3 = 'sip:callee3@192.0.2.40:5060';
+const BACKUP = 'sip:192.0.2.50:5060';
+
+/** What comes first in every route: Max-Forwards, then requests inside a dialog.  True: the request is dealt with. */
+function isDealtWith(r: RequestContext): boolean {
+  if (!r.mf_process_maxfwd_header(70)) {
+    r.sl_send_reply(483, 'Too Many Hops');
+    return true;
+  }
+  if (!r.has_totag()) return false;
+  if (r.loose_route()) r.t_relay();
+  else if (!r.is_method('ACK')) r.sl_send_reply(404, 'Not here');
+  return true;
+}
+
+function tracked(r: RequestContext): void {
+  r.record_route();
+  if (r.is_method('INVITE')) r.dlg_manage();
+}
+
+/** One kind of policy; the events of every dialog are told. */
+function policy(define: (lookup: () => Promise<string>) => Routes): (onEvent: OnEvent) => Policy {
+  return (onEvent) => {
+    const lookups: ((answer: string) => void)[] = [];
+    const lookup = (): Promise<string> =>
+      new Promise((resolve, reject) => {
+        lookups.push((answer) =>
+          answer === 'fails' ? reject(new Error('look-up failed')) : resolve(answer),
+        );
+      });
+    const tell =
+      (event: string) =>
+      (d: { $dlg(name: 'callid'): string | number | null }): void =>
+        onEvent(event, String(d.$dlg('callid')));
+    const event = {
+      'dialog:start': tell('start'),
+      'dialog:end': tell('end'),
+      'dialog:failed': tell('failed'),
+    };
+    return { routes: new RouteTable(routes({ ...define(lookup), event })), lookups };
+  };
+}
+
+export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = {
+  /** Track and relay by R-URI. */
+  relay: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_relay();
+    },
+  })),
+
+  /** Two targets at once. */
+  fork: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$ru = CALLEE;
+      r.append_branch(CALLEE_2);
+      r.t_relay();
+    },
+  })),
+
+  /** Three targets at once. */
+  fork3: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$ru = CALLEE;
+      r.append_branch(CALLEE_2);
+      r.append_branch(CALLEE_3);
+      r.t_relay();
+    },
+  })),
+
+  /** A second next hop when the first fails. */
+  backup: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_on_failure('backup');
+      r.t_relay();
+    },
+    failure: {
+      backup(f) {
+        if (!f.t_check_status('408|486|5xx')) return;
+        f.$du = BACKUP;
+        f.t_relay();
+      },
+    },
+  })),
+
+  /** The next hop is known elsewhere. */
+  slow: policy((lookup) => ({
+    async request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      const hop = await lookup();
+      r.$du = hop;
+      r.t_relay();
+    },
+  })),
+
+  /** Somebody's mistake. */
+  throws: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      throw new Error('a mistake in the route');
+    },
+  })),
+
+  /** A mistake after the dialog was made. */
+  throws_late: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      throw new Error('a mistake in the route');
+    },
+  })),
+
+  /** Everything is refused. */
+  refuse: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_reply(403, 'Forbidden');
+    },
+  })),
+};

@@ -1,0 +1,519 @@
+/**
+ * Plays a flow: real shards on a real segment, a wire and a clock in memory, agents that do what the text says.
+ *
+ * What every flow proves besides its own lines: nothing leaves that the text does not name; what is forwarded is byte for
+ * byte what came, but for the fields a proxy owns; answers, CANCELs and ACKs of our own are built as the RFC says;
+ * repetitions are the same bytes; and in the end no dialog, no transaction and no byte of the segment is left.
+ *
+ * With two workers a seed decides on which shard a datagram arrives, who owns a call and who makes the next step, so a
+ * race that shows once shows again.
+ */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import type { Config } from '../../dist/config/load.js';
+import { defaultConfig } from '../../dist/config/load.js';
+import { silentLog } from '../../dist/log.js';
+import { addon, type MemoryWire, type SegmentId } from '../../dist/memory/addon.js';
+import { type Random, seededRandom } from '../../dist/random.js';
+import { ShardCore } from '../../dist/server/shard.js';
+import { type Policy, policies } from '../flow/policies.js';
+import { Agent } from './flow-agents.js';
+import {
+  checkForwardedRequest,
+  checkForwardedResponse,
+  checkOwnRequest,
+  checkOwnResponse,
+} from './flow-rules.js';
+import { type Expected, type FlowText, type Leaves, type Sends, type Step, stateName } from './flow-text.js';
+import { uriOf, WireMessage } from './wire-message.js';
+
+const TICK_MS = 10;
+/** After the last line: longer than 64*T1 and than wt_timer, so that whatever was to end has ended. */
+const QUIET_MS = 45_000;
+const SEGMENT_BYTES = 24 << 20;
+/** A step that sets off more than this has run away. */
+const DATAGRAMS_PER_STEP_MAX = 500;
+const ROUNDS_PER_STEP_MAX = 10_000;
+
+export type Datagram = {
+  readonly agent: string;
+  readonly call: string;
+  readonly socket: number;
+  readonly destination: string;
+  readonly message: WireMessage;
+};
+
+export type WorldOptions = {
+  readonly workers: number;
+  readonly seed: number;
+  readonly settings: ReadonlyMap<string, readonly string[]>;
+};
+
+let segments = 0;
+
+/** The proxy, its peers, and the time. */
+export class World {
+  readonly config: Config;
+  readonly segment: SegmentId;
+  readonly wire: MemoryWire;
+  readonly shards: ShardCore[] = [];
+  readonly policy: Policy;
+  readonly agents = new Map<string, Agent>();
+  /** What left and was not taken by an expectation. */
+  readonly left: Datagram[] = [];
+  /** Event routes that ran, by call. */
+  readonly events: { readonly call: string; readonly event: string }[] = [];
+  nowMs = 0;
+  readonly #path: string;
+  readonly #random: Random;
+  readonly #usedAtStart: number;
+  readonly #callIds = new Map<string, string>();
+  readonly #sources = new Map<string, string>();
+  /** The worker whose socket the kernel gives an agent's datagrams to. */
+  readonly #arrivesAt = new Map<string, number>();
+
+  private constructor(config: Config, options: WorldOptions) {
+    this.config = config;
+    this.#random = seededRandom(options.seed);
+    segments += 1;
+    this.#path = `/dev/shm/holdfast-flow-${process.pid}-${segments}`;
+    const name = options.settings.get('routes')?.[0] ?? 'relay';
+    const policy = policies[name];
+    if (policy === undefined) throw new Error(`there are no routes called ${name}`);
+    this.policy = policy((event, callId) => this.events.push({ event, call: this.callOf(callId) }));
+    const listen = config.listen.map(({ address, port }) => ({ address, port }));
+    this.segment = addon.createSegment({
+      path: this.#path,
+      bytes: Number(options.settings.get('segment')?.[0] ?? SEGMENT_BYTES),
+      hashSize: config.params.dialog.hash_size,
+      workers: config.workers,
+      hIdStart: null,
+      hIdStep: 1,
+      profiles: [
+        ...config.params.dialog.profiles_with_value.map((one) => ({ name: one, withValue: true })),
+        ...config.params.dialog.profiles_no_value.map((one) => ({ name: one, withValue: false })),
+      ],
+      sockets: config.listen.map(({ address, port }) => `udp:${hostOf(address)}:${port}`),
+      mailboxBytes: 1 << 19,
+    });
+    this.wire = addon.createMemoryWire(this.segment, listen, config.workers);
+    this.wire.setTime(this.nowMs);
+    for (let owner = 0; owner < config.workers; owner++) this.shards.push(this.#openShard(owner));
+    this.#usedAtStart = this.usage().usedBytes;
+    for (const line of [
+      'caller 192.0.2.10:5060',
+      'callee 192.0.2.20:5060',
+      'callee2 192.0.2.30:5060',
+      'callee3 192.0.2.40:5060',
+      'backup 192.0.2.50:5060',
+      ...(options.settings.get('ua') ?? []),
+    ]) {
+      const [agent = '', address = ''] = line.split(' ');
+      this.agents.set(
+        agent,
+        new Agent(
+          agent,
+          address,
+          (call) => this.callIdOf(call),
+          (one) => this.agents.get(one)?.address ?? null,
+        ),
+      );
+      this.#arrivesAt.set(agent, this.#random.below(config.workers));
+    }
+  }
+
+  static async open(options: WorldOptions): Promise<World> {
+    const set = (options.settings.get('set') ?? []).flatMap((line) => line.split(/\s+/));
+    const written = (options.settings.get('listen') ?? ['udp:192.0.2.1:5060']).flatMap((line) =>
+      line.split(/\s+/),
+    );
+    const config = await defaultConfig(...set);
+    const listen = written.map((one) => {
+      const found = /^udp:(.+):(\d+)$/.exec(one);
+      if (found === null) throw new Error(`listen ${one}?`);
+      return { proto: 'udp' as const, address: found[1]!.replace(/[[\]]/g, ''), port: Number(found[2]) };
+    });
+    return new World({ ...config, listen, workers: options.workers }, options);
+  }
+
+  #openShard(owner: number): ShardCore {
+    return new ShardCore({
+      config: this.config,
+      segment: this.segment,
+      owner,
+      routes: this.policy.routes,
+      log: silentLog,
+      wire: this.wire,
+    });
+  }
+
+  close(): void {
+    for (const shard of this.shards) shard.close();
+    addon.closeSegment(this.segment, true);
+    rmSync(this.#path, { force: true });
+  }
+
+  usage() {
+    return addon.segmentUsage(this.segment);
+  }
+
+  /** A statistic by its name, with or without its group. */
+  statistic(name: string): number {
+    const all = addon.statistics(this.segment);
+    const found = Object.keys(all).find((one) => one === name || one.endsWith(`:${name}`));
+    if (found === undefined) throw new Error(`there is no statistic ${name}`);
+    return all[found]!;
+  }
+
+  /** State of the newest dialog of a call, 0 when there is none. */
+  stateOf(call: string): number {
+    const callId = this.callIdOf(call);
+    const bytes = new Uint8Array(65_536);
+    let state = 0;
+    for (let nth = 0; nth < 8; nth++) {
+      const index = addon.findCall(this.segment, callId, '', nth);
+      if (index === 0) break;
+      if (addon.snapshot(this.segment, index, bytes) === 0) continue;
+      state = new Uint32Array(bytes.buffer)[addon.layout().DState!]!;
+    }
+    return state;
+  }
+
+  agent(name: string): Agent {
+    const found = this.agents.get(name);
+    if (found === undefined) throw new Error(`there is no agent ${name}`);
+    return found;
+  }
+
+  /** The Call-ID of a call; with two shards a lot says which owns it. */
+  callIdOf(call: string): string {
+    let callId = this.#callIds.get(call);
+    if (callId === undefined) {
+      const wanted = /^on(\d)$/.exec(call)?.[1];
+      const owner =
+        wanted === undefined ? this.#random.below(this.config.workers) : Number(wanted) % this.config.workers;
+      let n = 0;
+      do callId = `${call}-${n++}@flow.example`;
+      while (this.ownerOf(callId) !== owner);
+      this.#callIds.set(call, callId);
+    }
+    return callId;
+  }
+
+  ownerOf(callId: string): number {
+    return this.shards[0]!.native.ownerOf(coreHash(callId) & (this.config.params.dialog.hash_size - 1));
+  }
+
+  callOf(callId: string): string {
+    for (const [call, known] of this.#callIds) if (known === callId) return call;
+    return '?';
+  }
+
+  /** A datagram arrives, at the listen address of the family unless the response names another. */
+  put(agent: string, text: string, from: string | null = null): void {
+    const message = new WireMessage(text);
+    const source = from ?? this.agent(agent).address;
+    this.#sources.set(text, source);
+    this.wire.put(
+      this.#arrivesAt.get(agent)!,
+      this.#socketFor(source, message),
+      source,
+      Buffer.from(text, 'latin1'),
+    );
+  }
+
+  /** Where a message that was put came from. */
+  sourceOf(message: WireMessage): string {
+    return this.#sources.get(message.raw) ?? '';
+  }
+
+  /** The listen address a datagram from `source` reaches. */
+  #socketFor(source: string, message: WireMessage): number {
+    const sockets = this.config.listen.map(({ address, port }) => `${hostOf(address)}:${port}`);
+    const target =
+      message.status > 0
+        ? /UDP\s+([^\s;]+)/i.exec(message.header('via'))?.[1]
+        : /^sips?:(?:[^@]*@)?([^;?]+)/.exec(uriOf(message.header('route')))?.[1];
+    const named = sockets.indexOf(target ?? '');
+    if (named >= 0 && sockets[named]!.startsWith('[') === source.startsWith('[')) return named;
+    return sockets.findIndex((one) => one.startsWith('[') === source.startsWith('['));
+  }
+
+  /** Lets the shards work until nothing moves, who first by lot. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < ROUNDS_PER_STEP_MAX; ) {
+      const idle = this.shards.map(() => false);
+      while (idle.includes(false)) {
+        round += 1;
+        const n = this.#random.below(this.shards.length);
+        if (idle[n]) continue;
+        if (this.shards[n]!.receive() > 0) idle.fill(false);
+        else idle[n] = true;
+        if (round > ROUNDS_PER_STEP_MAX) throw new Error('the shards never come to rest');
+      }
+      // Routes that wait for a promise go on between two looks.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.shards.every((shard) => shard.receive() === 0)) break;
+    }
+    this.collect();
+  }
+
+  /** Takes from the wire what left. */
+  collect(): void {
+    for (let n = 0; ; n++) {
+      const datagram = this.wire.take();
+      if (datagram === null) return;
+      assert.ok(n < DATAGRAMS_PER_STEP_MAX, 'the proxy sends without end');
+      const message = new WireMessage(Buffer.from(datagram.bytes).toString('latin1'));
+      const agent = [...this.agents.values()].find((one) => one.address === datagram.destination);
+      const call = this.callOf(message.callId);
+      this.left.push({
+        agent: agent?.name ?? datagram.destination,
+        call,
+        socket: datagram.socket,
+        destination: datagram.destination,
+        message,
+      });
+    }
+  }
+
+  /** Time passes, ten milliseconds at once. */
+  async pass(milliseconds: number): Promise<void> {
+    for (const end = this.nowMs + milliseconds; this.nowMs < end; ) {
+      this.nowMs += TICK_MS;
+      this.wire.setTime(this.nowMs);
+      const first = this.#random.below(this.shards.length);
+      for (let n = 0; n < this.shards.length; n++) this.shards[(first + n) % this.shards.length]!.tick();
+      if (this.nowMs % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
+      this.collect();
+    }
+    await this.settle();
+  }
+
+  /** After everything that was to end has ended: nothing is left. */
+  assertEmpty(): void {
+    const usage = this.usage();
+    assert.equal(usage.transactions, 0, 'transactions left');
+    assert.equal(usage.dialogs, 0, 'dialogs left');
+    assert.equal(usage.usedBytes, this.#usedAtStart, 'bytes of the segment left in use');
+    assert.equal(this.statistic('dialog:active_dialogs'), 0);
+    assert.equal(this.statistic('dialog:early_dialogs'), 0);
+    assert.equal(addon.audit(this.segment), 0, 'counts differ from the records');
+  }
+}
+
+/** Plays `flow` once. */
+export async function playFlow(flow: FlowText, workers: number, seed: number): Promise<void> {
+  const world = await World.open({ workers, seed, settings: flow.settings });
+  try {
+    const player = new Player(world);
+    for (const [n, step] of flow.steps.entries()) {
+      try {
+        await player.step(step, flow.steps[n + 1]);
+      } catch (error) {
+        throw new Error(`line ${step.line}: ${step.text.trim()}\n${String((error as Error).message)}`, {
+          cause: error,
+        });
+      }
+    }
+    await player.end(Number(flow.settings.get('quiet')?.[0] ?? QUIET_MS));
+  } finally {
+    world.close();
+  }
+}
+
+class Player {
+  readonly #world: World;
+  #eventsSeen = 0;
+  readonly #branches = new Map<string, string>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  async step(step: Step, next: Step | undefined): Promise<void> {
+    if (step.kind === 'sends') await this.#send(step);
+    else if (step.kind === 'leaves') for (let n = 0; n < step.times; n++) this.#leaves(step);
+    else await this.#happens(step.verb, step.words);
+    if (step.expected !== null) this.#compare(step.expected, step.kind === 'happens' ? 'a' : step.call);
+    if (next?.kind !== 'leaves') {
+      this.#nothingElse();
+      this.#noOtherEvents();
+    }
+  }
+
+  async end(quietMs: number): Promise<void> {
+    await this.#world.pass(quietMs);
+    this.#nothingElse();
+    this.#world.assertEmpty();
+  }
+
+  async #send(step: Sends): Promise<void> {
+    const agent = this.#world.agent(step.agent);
+    const text = agent.write(step.call, step.what, step.changes, step.raw);
+    const from = step.changes.find((one) => one.startsWith('from '))?.slice(5) ?? null;
+    this.#world.put(step.agent, text, from);
+    await this.#world.settle();
+  }
+
+  async #happens(verb: string, words: readonly string[]): Promise<void> {
+    const world = this.#world;
+    if (verb === 'wait') await world.pass(milliseconds(words));
+    else if (verb === 'send') {
+      // send to callee fails EMSGSIZE | send to callee works
+      const [, name = '', how = '', errno = ''] = words;
+      world.wire.failSends(world.agent(name).address, how === 'works' ? 0 : errnoOf(errno));
+    } else if (verb === 'lookup') {
+      world.policy.lookups.shift()?.(words.join(' '));
+      await world.settle();
+    } else if (verb !== 'check') throw new Error(`${verb}?`);
+  }
+
+  #leaves(step: Leaves): void {
+    const { left } = this.#world;
+    const at = left.findIndex(
+      (one) => one.agent === step.agent && one.call === step.call && matches(one.message, step.what),
+    );
+    if (at < 0) throw new Error(`did not leave; ${told(left)}`);
+    const [datagram] = left.splice(at, 1);
+    this.#check(datagram!, step);
+    this.#world.agent(step.agent).hear(step.call, datagram!.message);
+  }
+
+  #check(datagram: Datagram, step: Leaves): void {
+    const { message } = datagram;
+    const world = this.#world;
+    const agent = world.agent(step.agent);
+    const before = agent.receivedIn(step.call);
+    if (step.checks.includes('again')) {
+      const same = before.some((one) => one.raw === message.raw);
+      assert.ok(same, `not the bytes that ${agent.name} got before:\n${message.raw}`);
+      return;
+    }
+    const everything = [...world.agents.values()].flatMap((one) =>
+      [...one.sentIn(step.call)].map((sent) => ({ agent: one, message: sent })),
+    );
+    const scene = {
+      step,
+      message,
+      received: before,
+      sent: everything,
+      ours: world.config.listen.map(({ address, port }) => `${hostOf(address)}:${port}`),
+      socket: datagram.socket,
+      to: agent,
+      branches: this.#branches,
+      sourceOf: (one: WireMessage) => world.sourceOf(one),
+      maxForwards: world.config.params.core.max_forwards,
+    };
+    if (message.status > 0) {
+      if (!checkForwardedResponse(scene)) checkOwnResponse(scene);
+    } else if (!checkOwnRequest(scene)) checkForwardedRequest(scene);
+    for (const check of step.checks) checkWords(message, check, scene.ours[datagram.socket]!);
+  }
+
+  #compare(expected: Expected, call: string): void {
+    const world = this.#world;
+    if (expected.state !== null) {
+      assert.equal(stateName(world.stateOf(call)), stateName(expected.state), 'state of the dialog');
+    }
+    for (const { name, value } of expected.counts) assert.equal(world.statistic(name), value, name);
+    if (expected.events.length > 0) {
+      const happened = world.events.slice(this.#eventsSeen, this.#eventsSeen + expected.events.length);
+      assert.deepEqual(
+        happened.map((one) => one.event),
+        expected.events,
+        'event routes',
+      );
+      this.#eventsSeen += expected.events.length;
+    }
+  }
+
+  #noOtherEvents(): void {
+    const more = this.#world.events.slice(this.#eventsSeen).map((one) => one.event);
+    assert.deepEqual(more, [], 'event routes that the flow does not name');
+  }
+
+  #nothingElse(): void {
+    const { left } = this.#world;
+    if (left.length > 0) throw new Error(`left without being named: ${told(left)}`);
+  }
+}
+
+/** `180`, `INVITE`, `200 BYE`. */
+function matches(message: WireMessage, what: string): boolean {
+  const [first = '', method] = what.split(' ');
+  if (!/^\d{3}$/.test(first)) return message.status === 0 && message.method === first;
+  return String(message.status) === first && (method === undefined || message.method === method);
+}
+
+function told(left: readonly Datagram[]): string {
+  if (left.length === 0) return 'nothing is on the wire';
+  return left.map((one) => `→ ${one.agent}(${one.call}) ${one.message.startLine}`).join(' | ');
+}
+
+/** What a flow says about one message, after its first comma. */
+function checkWords(message: WireMessage, check: string, socket: string): void {
+  const has = /^([A-Za-z-]+) has (.+)$/.exec(check);
+  const is = /^([A-Za-z-]+)(?: is|:) (.+)$/.exec(check);
+  const no = /^no ([A-Za-z-]+)$/.exec(check);
+  const count = /^([A-Za-z-]+) (\d+)$/.exec(check);
+  const uri = /^uri (\S+)$/.exec(check);
+  const by = /^by (\S+)$/.exec(check);
+  const begins = /^([A-Za-z-]+) begins (.+)$/.exec(check);
+  const most = /^([A-Za-z-]+) at most (\d+)$/.exec(check);
+  if (check === 'edited') return;
+  if (uri) assert.equal(message.uri, uri[1], 'Request-URI');
+  else if (by) assert.equal(socket, by[1], 'socket it left by');
+  else if (begins) {
+    const value = message.header(begins[1]!.toLowerCase());
+    assert.ok(value.startsWith(begins[2]!), `${begins[1]} begins ${value}`);
+  } else if (most) {
+    const value = Number(message.header(most[1]!.toLowerCase()));
+    assert.ok(value >= 1 && value <= Number(most[2]), `${most[1]} is ${value}`);
+  } else if (no) assert.ok(!message.has(no[1]!.toLowerCase()), `${no[1]} is there:\n${message.raw}`);
+  else if (has) {
+    const values = message.all(has[1]!.toLowerCase());
+    assert.ok(
+      values.some((value) => value.includes(has[2]!)),
+      `${has[1]} has no ${has[2]}:\n${message.raw}`,
+    );
+  } else if (is) assert.equal(message.header(is[1]!.toLowerCase()), is[2], is[1]);
+  else if (count) {
+    const name = count[1]!.toLowerCase();
+    const found = WireMessage.isList(name)
+      ? message.all(name).length
+      : Number.parseInt(message.header(name), 10);
+    assert.equal(found, Number(count[2]), `${count[1]}:\n${message.raw}`);
+  } else throw new Error(`"${check}" is no check`);
+}
+
+function milliseconds([number = '', unit = '']: readonly string[]): number {
+  const scale = { ms: 1, s: 1_000, min: 60_000 }[unit];
+  if (scale === undefined) throw new Error(`wait ${number} ${unit}?`);
+  return Number(number) * scale;
+}
+
+function errnoOf(name: string): number {
+  const number = { EPERM: 1, EMSGSIZE: 90, ENETUNREACH: 101, EHOSTUNREACH: 113 }[name];
+  if (number === undefined) throw new Error(`${name}?`);
+  return number;
+}
+
+function hostOf(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+/** Hash of a Call-ID, written once more from the specification 1.1. */
+export function coreHash(text: string): number {
+  const bytes = Buffer.from(text, 'latin1');
+  let h = 0;
+  let at = 0;
+  for (; at + 4 <= bytes.length; at += 4) {
+    const v = bytes.readUInt32BE(at);
+    h = (h + ((v ^ (v >>> 3)) >>> 0)) >>> 0;
+  }
+  let v = 0;
+  for (; at < bytes.length; at++) v = ((v << 8) | bytes[at]!) >>> 0;
+  h = (h + ((v ^ (v >>> 3)) >>> 0)) >>> 0;
+  return (h + (h >>> 11) + (h >>> 13) + (h >>> 23)) >>> 0;
+}
