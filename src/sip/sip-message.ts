@@ -53,12 +53,18 @@ const FOLD = /[ \t]*\r?\n[ \t]+/g;
 /** A message, or the readable rest of one.  Every property is decoded anew: keep what you use often. */
 export class SipMessage {
   private readonly text: Buffer;
-  private readonly words: Uint32Array;
+  private readonly fixedWords: Uint32Array;
+  private readonly headerWords: Uint32Array;
+  private readonly itemWords: Uint32Array;
 
   /** @param words the parser's words; the part that is in use is copied */
   constructor(bytes: Uint8Array, words: Uint32Array) {
+    const headersEnd = w.HEADERS_AT + words[w.W_HEADER_COUNT]! * w.HEADER_WORDS;
+    const itemsEnd = w.ITEMS_AT + words[w.W_ITEM_COUNT]! * w.ITEM_WORDS;
     this.text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.words = words.slice(0, w.ITEMS_AT + words[w.W_ITEM_COUNT]! * w.ITEM_WORDS);
+    this.fixedWords = words.slice(0, w.W_FIXED_END);
+    this.headerWords = words.slice(w.HEADERS_AT, headersEnd);
+    this.itemWords = words.slice(w.ITEMS_AT, itemsEnd);
   }
 
   /** 'unknown' only in a SipFault whose start line could not be read. */
@@ -158,15 +164,14 @@ export class SipMessage {
     return this.word(w.W_HEADER_COUNT);
   }
 
-  /** Header field `index` in order of appearance. */
+  /** Header field `index` in order of appearance; `index` is below headerCount. */
   headerAt(index: number): HeaderField {
-    const row = w.HEADERS_AT + index * w.HEADER_WORDS;
-    const line = this.word(row + w.H_LINE_OFF);
-    const value = this.word(row + w.H_VALUE_OFF);
-    const nameLength = this.word(row + w.H_ID_NAME_LEN) & 0xffff;
+    const row = index * w.HEADER_WORDS;
+    const words = this.headerWords;
+    const value = this.decode(words[row + w.H_VALUE_OFF]!, words[row + w.H_VALUE_LEN]!);
     return {
-      name: this.decode(line, nameLength),
-      value: this.decode(value, this.word(row + w.H_VALUE_LEN)).replace(FOLD, ' '),
+      name: this.decode(words[row + w.H_LINE_OFF]!, words[row + w.H_ID_NAME_LEN]! & 0xffff),
+      value: value.replace(FOLD, ' '),
     };
   }
 
@@ -181,7 +186,7 @@ export class SipMessage {
     const wanted = name.toLowerCase();
     const values: string[] = [];
     for (let index = 0; index < this.headerCount; index++) {
-      if (this.word(w.HEADERS_AT + index * w.HEADER_WORDS + w.H_ID_NAME_LEN) >>> 16 !== id) continue;
+      if (this.headerWords[index * w.HEADER_WORDS + w.H_ID_NAME_LEN]! >>> 16 !== id) continue;
       const field = this.headerAt(index);
       if (id !== w.HDR_OTHER || field.name.toLowerCase() === wanted) values.push(field.value);
     }
@@ -193,9 +198,9 @@ export class SipMessage {
     return this.headerValues(name)[0] ?? null;
   }
 
-  /** Word `number` of the parser's output (words.ts). */
+  /** One of the parser's fixed words: W_* of words.ts. */
   word(number: number): number {
-    return this.words[number]!;
+    return this.fixedWords[number]!;
   }
 
   private number(word: number): number | null {
@@ -221,10 +226,13 @@ export class SipMessage {
 
   private items(id: number): Address[] {
     const found: Address[] = [];
-    for (let index = 0; index < this.word(w.W_ITEM_COUNT); index++) {
-      const row = w.ITEMS_AT + index * w.ITEM_WORDS;
-      if (this.word(row + w.I_ID_HEADER) >>> 16 !== id) continue;
-      found.push({ value: this.span(row + w.I_OFF), uri: this.span(row + w.I_URI_OFF) });
+    const words = this.itemWords;
+    for (let row = 0; row < words.length; row += w.ITEM_WORDS) {
+      if (words[row + w.I_ID_HEADER]! >>> 16 !== id) continue;
+      found.push({
+        value: this.decode(words[row + w.I_OFF]!, words[row + w.I_LEN]!),
+        uri: this.decode(words[row + w.I_URI_OFF]!, words[row + w.I_URI_LEN]!),
+      });
     }
     return found;
   }
