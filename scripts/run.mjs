@@ -77,17 +77,27 @@ async function test(vitestArgs) {
   const results = [];
   if (vitestArgs.length === 0) {
     const { testNative } = await import('./test-native.mjs');
-    results.push(await lint(), await testNative([]), await parserNative());
+    for (const suite of [lint, () => testNative([]), parserNative]) results.push(await guarded(suite));
   } else {
     say('arguments given: vitest alone, no lint and no native tests');
   }
-  results.push(await vitest(vitestArgs));
+  results.push(await guarded(() => vitest(vitestArgs)));
 
   const sum = (key) => results.reduce((total, result) => total + result[key], 0);
   const [passed, failed, skipped] = [sum('passed'), sum('failed'), sum('skipped')];
   if (passed + failed === 0) say('no test ran');
   process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+}
+
+/** A suite that throws has failed; the others still run. */
+async function guarded(suite) {
+  try {
+    return await suite();
+  } catch (error) {
+    say(error.stack);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
 }
 
 /** Format and lint of everything biome knows: one check. */
