@@ -23,7 +23,7 @@ struct Classes {
     for (std::uint32_t size = 32; size <= 512; size += 32) bytes[count++] = size;
     for (std::uint32_t base = 512; base < 4096; base *= 2)
       for (std::uint32_t step = 1; step <= 4; ++step) bytes[count++] = base + step * base / 4;
-    for (std::uint32_t parts : {25, 21, 18, 16, 14, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1})
+    for (std::uint32_t parts : {28, 25, 21, 18, 16, 14, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1})
       bytes[count++] = static_cast<std::uint32_t>(kChunkBytes) / parts / 32 * 32;
     std::uint8_t at = 0;
     for (std::size_t units = 0; units <= kUnitsPerChunk; ++units) {

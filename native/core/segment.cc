@@ -224,8 +224,8 @@ bool move_aside(const SegmentOptions& options, Descriptor& file, SegmentError& e
 
 std::uint64_t Segment::bytes_min(const SegmentOptions& options) noexcept { return Plan::smallest(options).total; }
 
-std::shared_ptr<Segment> Segment::over(void* memory, std::size_t bytes, std::uint32_t workers) noexcept {
-  std::shared_ptr<Segment> segment(new (std::nothrow) Segment());
+std::unique_ptr<Segment> Segment::over(void* memory, std::size_t bytes, std::uint32_t workers) noexcept {
+  std::unique_ptr<Segment> segment(new (std::nothrow) Segment());
   if (segment == nullptr) return nullptr;
   segment->base_ = static_cast<std::uint8_t*>(memory);
   segment->bytes_ = bytes;
@@ -334,7 +334,7 @@ bool Segment::name(const SegmentOptions& options, SegmentError& error) noexcept 
   return true;
 }
 
-std::shared_ptr<Segment> Segment::create_over(void* memory, std::size_t bytes, const SegmentOptions& options,
+std::unique_ptr<Segment> Segment::create_over(void* memory, std::size_t bytes, const SegmentOptions& options,
                                               SegmentError& error) noexcept {
   if (!check(options, error)) return nullptr;
   if (const std::uint64_t min = bytes_min(options); bytes < min) {
@@ -350,7 +350,7 @@ std::shared_ptr<Segment> Segment::create_over(void* memory, std::size_t bytes, c
   return segment;
 }
 
-std::shared_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentError& error,
+std::unique_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentError& error,
                                          std::string* warning) noexcept {
   if (!check(options, error)) return nullptr;
   Descriptor file;
@@ -364,7 +364,7 @@ std::shared_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentE
              nullptr;
     if (!move_aside(options, file, error, warning)) return nullptr;
   }
-  const auto give_up = [&options]() -> std::shared_ptr<Segment> { return unlink(options.path.c_str()), nullptr; };
+  const auto give_up = [&options]() -> std::unique_ptr<Segment> { return unlink(options.path.c_str()), nullptr; };
   const std::uint64_t available = room(file.get());
   const std::uint64_t bytes = wanted(options, available);
   const std::uint64_t needed = std::max(bytes, bytes_min(options));
@@ -395,7 +395,7 @@ std::shared_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentE
   return segment;
 }
 
-std::shared_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, const SegmentOptions& options,
+std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, const SegmentOptions& options,
                                               SegmentError& error) noexcept {
   if (!check(options, error)) return nullptr;
   auto segment = over(memory, bytes, options.workers);
@@ -428,7 +428,7 @@ std::shared_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
   return segment;
 }
 
-std::shared_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentError& error) noexcept {
+std::unique_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentError& error) noexcept {
   Descriptor file;
   struct stat facts;
   if (!check(options, error) || !open_locked(options.path, 0, file, facts, error)) return nullptr;

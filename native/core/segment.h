@@ -76,15 +76,15 @@ class Segment {
  public:
   /// The file at options.path.  One left by a dead process goes to `<path>.stale` (or goes, where there is no room for
   /// both; `warning` says which); one in use by a living process, or that is not ours, is kRefused.
-  [[nodiscard]] static std::shared_ptr<Segment> create(const SegmentOptions& options, SegmentError& error,
+  [[nodiscard]] static std::unique_ptr<Segment> create(const SegmentOptions& options, SegmentError& error,
                                                        std::string* warning) noexcept;
   /// Takes over the file that a dead process left; layout, hash_size and boot id must be ours.  Profiles and sockets that
   /// it does not know yet are added; the number of workers may differ.
-  [[nodiscard]] static std::shared_ptr<Segment> attach(const SegmentOptions& options, SegmentError& error) noexcept;
+  [[nodiscard]] static std::unique_ptr<Segment> attach(const SegmentOptions& options, SegmentError& error) noexcept;
   /// The same over memory of the caller's (a shared mapping in tests), page-aligned and zero.
-  [[nodiscard]] static std::shared_ptr<Segment> create_over(void* memory, std::size_t bytes,
+  [[nodiscard]] static std::unique_ptr<Segment> create_over(void* memory, std::size_t bytes,
                                                             const SegmentOptions& options, SegmentError& error) noexcept;
-  [[nodiscard]] static std::shared_ptr<Segment> attach_over(void* memory, std::size_t bytes,
+  [[nodiscard]] static std::unique_ptr<Segment> attach_over(void* memory, std::size_t bytes,
                                                             const SegmentOptions& options, SegmentError& error) noexcept;
   /// The least that `options` fit into.
   [[nodiscard]] static std::uint64_t bytes_min(const SegmentOptions& options) noexcept;
@@ -155,7 +155,7 @@ class Segment {
 
  private:
   Segment() noexcept = default;
-  [[nodiscard]] static std::shared_ptr<Segment> over(void* memory, std::size_t bytes, std::uint32_t workers) noexcept;
+  [[nodiscard]] static std::unique_ptr<Segment> over(void* memory, std::size_t bytes, std::uint32_t workers) noexcept;
   void lay_out(const SegmentOptions& options) noexcept;
   [[nodiscard]] bool name(const SegmentOptions& options, SegmentError& error) noexcept;
   void take_views() noexcept;

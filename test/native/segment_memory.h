@@ -68,7 +68,7 @@ struct TestSegment {
   SegmentOptions options;
   SegmentError error;
   SharedPages pages;
-  std::shared_ptr<Segment> segment;
+  std::unique_ptr<Segment> segment;
 };
 
 using DialogWords = std::array<std::uint32_t, kDialogWords>;
