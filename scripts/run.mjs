@@ -120,14 +120,10 @@ async function vitest(vitestArgs) {
   const report = join(STAMPS, 'vitest.json');
   mkdirSync(STAMPS, { recursive: true });
   rmSync(report, { force: true });
-  const { code } = await run(process.execPath, [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-    ...vitestArgs,
-  ]);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const args = ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...vitestArgs];
+  const env = process.stdout.isTTY ? {} : { NO_COLOR: '1' };
+  const { code } = await run(process.execPath, args, { env });
   if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
     readFileSync(report, 'utf8'),
