@@ -1,11 +1,13 @@
 // binding/call.h - unpack arguments, call, pack the result; the only place that throws.
 //
-// A shard's functions are made once per shard with the ShardState as their data: a call costs one napi_get_cb_info and
-// one conversion per number, no unwrap and no object.  A function of the hot API is a plain C++ function
+// A shard's functions are made once per shard with the ShardState as their data: a call costs one
+// napi_get_cb_info and one conversion per number, no unwrap and no object.  A function of the hot API is a
+// plain C++ function
 //
 //     Status transaction_load(ShardState& shard, std::uint32_t index, std::uint32_t generation);
 //
-// and becomes a Node-API callback by `method<&transaction_load>`.  Any 32-bit number may arrive in any argument.
+// and becomes a Node-API callback by `method<&transaction_load>`.  Any 32-bit number may arrive in any
+// argument.
 #pragma once
 #include <napi.h>
 
@@ -61,11 +63,13 @@ struct Signature<Result (*)(ShardState&, Arguments...)> {
 };
 
 template <typename Result, typename... Arguments>
-struct Signature<Result (*)(ShardState&, Arguments...) noexcept> : Signature<Result (*)(ShardState&, Arguments...)> {};
+struct Signature<Result (*)(ShardState&, Arguments...) noexcept>
+    : Signature<Result (*)(ShardState&, Arguments...)> {};
 
 }  // namespace detail
 
-/// The Node-API callback of a function `Result f(ShardState&, std::uint32_t...)`; Result is void, Status or std::uint32_t.
+/// The Node-API callback of a function `Result f(ShardState&, std::uint32_t...)`; Result is void, Status or
+/// std::uint32_t.
 template <auto function>
 napi_value method(napi_env env, napi_callback_info info) {
   using Signature = detail::Signature<decltype(function)>;

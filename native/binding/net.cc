@@ -1,5 +1,5 @@
-// A shard's network for JavaScript: the loop that calls back per batch, sending, the mailbox; the process's sockets; the
-// memory wire of tests.
+// A shard's network for JavaScript: the loop that calls back per batch, sending, the mailbox; the process's
+// sockets; the memory wire of tests.
 #include <poll.h>
 #include <time.h>
 #include <uv.h>
@@ -16,12 +16,13 @@ namespace {
 
 using namespace net;
 
-// -- the loop ----------------------------------------------------------------------------------------------------------
+// -- the loop
+// ----------------------------------------------------------------------------------------------------------
 
-constexpr int kRoundsMax = 4;                         // batches of one wake, then the event loop has its turn
-constexpr std::uint64_t kBusyMicroseconds = 8'000;    // and not longer than this while windows are waited for
-constexpr std::uint32_t kTimerTicksMax = 100;         // onTick comes at least once a second
-constexpr double kExpectedForWindow = 2.0;            // datagrams that must be likely to come within the window
+constexpr int kRoundsMax = 4;                       // batches of one wake, then the event loop has its turn
+constexpr std::uint64_t kBusyMicroseconds = 8'000;  // and not longer than this while windows are waited for
+constexpr std::uint32_t kTimerTicksMax = 100;       // onTick comes at least once a second
+constexpr double kExpectedForWindow = 2.0;          // datagrams that must be likely to come within the window
 constexpr double kRateWeight = 0.25;
 
 std::uint64_t microseconds() noexcept {
@@ -32,8 +33,8 @@ std::uint64_t microseconds() noexcept {
 
 /// Decides whether waiting a little brings a bigger batch.
 ///
-/// A wake-up costs more than a datagram, so below saturation it pays to let a few gather.  The rate is an average over
-/// the last receives; when traffic is sparse nothing is waited for.
+/// A wake-up costs more than a datagram, so below saturation it pays to let a few gather.  The rate is an
+/// average over the last receives; when traffic is sparse nothing is waited for.
 class Window {
  public:
   explicit Window(double milliseconds) noexcept : microseconds_(milliseconds * 1000) {}
@@ -50,7 +51,7 @@ class Window {
   }
 
  private:
-  double microseconds_, rate_ = 0;   // datagrams per microsecond
+  double microseconds_, rate_ = 0;  // datagrams per microsecond
   std::uint64_t last_ = 0;
 };
 
@@ -66,14 +67,14 @@ struct Loop {
   napi_env env;
   ShardState& shard;
   Window window;
-  std::shared_ptr<Wakes> wakes;      // and through the wire the sockets: descriptors outlive their handles
+  std::shared_ptr<Wakes> wakes;  // and through the wire the sockets: descriptors outlive their handles
   napi_ref callbacks[kCallbacks] = {};
   napi_async_context context = nullptr;
   napi_async_cleanup_hook_handle hook = nullptr;
   uv_loop_t* uv = nullptr;
-  std::vector<uv_poll_t> polls;      // the sockets, and last the mailbox's eventfd
+  std::vector<uv_poll_t> polls;  // the sockets, and last the mailbox's eventfd
   uv_timer_t timer{};
-  std::uint64_t timer_at = 0;        // uv milliseconds
+  std::uint64_t timer_at = 0;  // uv milliseconds
   std::size_t open_handles = 0;
   bool closing = false;
 };
@@ -82,7 +83,8 @@ namespace {
 
 void close_loop(Loop* loop);
 
-/// Calls back; false when the environment can no longer run JavaScript, or the callback threw (which ends the worker).
+/// Calls back; false when the environment can no longer run JavaScript, or the callback threw (which ends the
+/// worker).
 bool call_back(Loop* loop, Callback which, std::uint32_t count) {
   if (loop->callbacks[which] == nullptr || loop->closing) return !loop->closing;
   napi_env env = loop->env;
@@ -113,14 +115,15 @@ bool end_of_batch(Loop* loop) {
   if (road.outbox.failures().list().empty() || loop->callbacks[kOnSendFailed] == nullptr) return true;
   const std::uint32_t failed = road.report_failures();
   const bool alive = call_back(loop, kOnSendFailed, failed);
-  road.flush();   // what the answer to a failure queued
+  road.flush();  // what the answer to a failure queued
   return alive;
 }
 
 /// Lets datagrams gather; a letter ends the wait.
 void wait_in_window(Loop* loop, std::uint64_t wait_us) {
   pollfd letters{loop->wakes->descriptor(loop->shard.owner), POLLIN, 0};
-  const timespec timeout{static_cast<time_t>(wait_us / 1'000'000), static_cast<long>(wait_us % 1'000'000 * 1000)};
+  const timespec timeout{static_cast<time_t>(wait_us / 1'000'000),
+                         static_cast<long>(wait_us % 1'000'000 * 1000)};
   ppoll(&letters, 1, &timeout, nullptr);
 }
 
@@ -149,7 +152,7 @@ void rounds(Loop* loop) {
     if (count < kBatchMax && loop->window.wait(now) == 0) break;
   }
   if (road.mailboxes.has_datagrams(shard.owner) || road.mailboxes.letters(shard.owner) != 0) {
-    loop->wakes->wake(shard.owner);   // not all: after the event loop's turn
+    loop->wakes->wake(shard.owner);  // not all: after the event loop's turn
   }
   arm_timer(loop);
 }
@@ -221,7 +224,8 @@ napi_value start(napi_env env, napi_callback_info info) {
   }
   napi_valuetype types[kCallbacks];
   for (std::size_t n = 0; n < kCallbacks; ++n) napi_typeof(env, arguments[n], &types[n]);
-  if (types[kOnBatch] != napi_function || types[kOnTick] != napi_function || types[kOnLetters] != napi_function) {
+  if (types[kOnBatch] != napi_function || types[kOnTick] != napi_function ||
+      types[kOnLetters] != napi_function) {
     throw_coded(env, "ERR_SHARD", "start: three functions are needed");
     return nullptr;
   }
@@ -254,8 +258,8 @@ napi_value start(napi_env env, napi_callback_info info) {
   loop->timer.data = loop;
   loop->open_handles = loop->polls.size() + 1;
   napi_add_async_cleanup_hook(
-      env, [](napi_async_cleanup_hook_handle, void* pointer) { close_loop(static_cast<Loop*>(pointer)); }, loop,
-      &loop->hook);
+      env, [](napi_async_cleanup_hook_handle, void* pointer) { close_loop(static_cast<Loop*>(pointer)); },
+      loop, &loop->hook);
   bool failed = false;
   napi_is_exception_pending(env, &failed);
   if (failed) {
@@ -264,7 +268,7 @@ napi_value start(napi_env env, napi_callback_info info) {
   }
   shard.loop = loop;
   shard.clock.read();
-  loop->wakes->wake(shard.owner);   // what waited for a predecessor
+  loop->wakes->wake(shard.owner);  // what waited for a predecessor
   arm_timer(loop);
   return nullptr;
 }
@@ -275,7 +279,8 @@ void stop(ShardState& shard) {
   close_loop(shard.loop);
 }
 
-// -- calls -------------------------------------------------------------------------------------------------------------
+// -- calls
+// -------------------------------------------------------------------------------------------------------------
 
 std::uint32_t receive(ShardState& shard) noexcept { return shard.road->receive(); }
 
@@ -322,8 +327,8 @@ Status post(ShardState& shard, std::uint32_t owner, std::uint32_t words) noexcep
 }
 
 std::uint32_t take(ShardState& shard) noexcept {
-  return shard.road->mailboxes.take(shard.owner,
-                                    std::span<std::uint32_t, kLetterWordsMax>(shard.x(kXArgs), kLetterWordsMax));
+  return shard.road->mailboxes.take(
+      shard.owner, std::span<std::uint32_t, kLetterWordsMax>(shard.x(kXArgs), kLetterWordsMax));
 }
 
 /// A test's clock moves between calls; the machine's is read once per batch or tick.
@@ -335,13 +340,16 @@ std::uint32_t now_tick(ShardState& shard) noexcept { return clock_of(shard).tick
 std::uint32_t now_boot_seconds(ShardState& shard) noexcept { return clock_of(shard).boot_seconds(); }
 std::uint32_t now_unix_seconds(ShardState& shard) noexcept { return clock_of(shard).unix_seconds(); }
 
-// -- the process's sockets ---------------------------------------------------------------------------------------------
+// -- the process's sockets
+// ---------------------------------------------------------------------------------------------
 
 constexpr std::uint32_t kListenMax = 64;
 
-/// The listen addresses of a JavaScript array of {address, port}; throws and returns false if one is not usable.
+/// The listen addresses of a JavaScript array of {address, port}; throws and returns false if one is not
+/// usable.
 bool read_listen(Napi::Env env, const Napi::Value& value, std::vector<Endpoint>* out) {
-  if (!value.IsArray() || value.As<Napi::Array>().Length() == 0 || value.As<Napi::Array>().Length() > kListenMax) {
+  if (!value.IsArray() || value.As<Napi::Array>().Length() == 0 ||
+      value.As<Napi::Array>().Length() > kListenMax) {
     throw_coded(env, "ERR_ADDRESS", "listen: 1 to 64 addresses are allowed");
     return false;
   }
@@ -352,7 +360,8 @@ bool read_listen(Napi::Env env, const Napi::Value& value, std::vector<Endpoint>*
     const double port = row.IsObject() ? number_of(row.As<Napi::Object>(), "port", -1) : -1;
     const auto address = read_address(text);
     if (!address || !(port >= 0 && port <= 65535) || port != std::floor(port)) {
-      throw_coded(env, "ERR_ADDRESS", "listen " + text + ": an IPv4 or IPv6 address and a port up to 65535 are allowed");
+      throw_coded(env, "ERR_ADDRESS",
+                  "listen " + text + ": an IPv4 or IPv6 address and a port up to 65535 are allowed");
       return false;
     }
     out->push_back({*address, static_cast<std::uint32_t>(port)});
@@ -380,13 +389,16 @@ Napi::Value open_sockets(const Napi::CallbackInfo& info) {
   const double workers = info[2].IsNumber() ? info[2].As<Napi::Number>().DoubleValue() : 0;
   const double buffer = info[3].IsNumber() ? info[3].As<Napi::Number>().DoubleValue() : 0;
   if (!(workers >= 1 && workers <= kWorkersMax) || !(buffer >= 0 && buffer <= 0x3fffffff) || open->sockets) {
-    throw_coded(env, "ERR_ADDRESS", open->sockets ? "the sockets are open already" : "workers or buffer out of range");
+    throw_coded(env, "ERR_ADDRESS",
+                open->sockets ? "the sockets are open already" : "workers or buffer out of range");
     return env.Undefined();
   }
   ListenFault fault;
-  open->sockets = Sockets::open(listen, static_cast<std::uint32_t>(workers), static_cast<std::uint32_t>(buffer), &fault);
+  open->sockets =
+      Sockets::open(listen, static_cast<std::uint32_t>(workers), static_cast<std::uint32_t>(buffer), &fault);
   if (!open->sockets) {
-    throw_coded(env, code_of(fault.error), "udp:" + text_of(listen[fault.listen]) + ": " + std::strerror(fault.error));
+    throw_coded(env, code_of(fault.error),
+                "udp:" + text_of(listen[fault.listen]) + ": " + std::strerror(fault.error));
     return env.Undefined();
   }
   const Napi::Array ports = Napi::Array::New(env, listen.size());
@@ -402,7 +414,8 @@ Napi::Value close_sockets(const Napi::CallbackInfo& info) {
 Napi::Value kernel_drops(const Napi::CallbackInfo& info) {
   const auto open = segment_of(info.Env(), info[0]);
   if (!open) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), open->sockets ? static_cast<double>(open->sockets->kernel_drops()) : 0);
+  return Napi::Number::New(info.Env(),
+                           open->sockets ? static_cast<double>(open->sockets->kernel_drops()) : 0);
 }
 
 /// receiveBuffer(segment): bytes that the kernel granted each socket.
@@ -412,7 +425,8 @@ Napi::Value receive_buffer(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), open->sockets ? open->sockets->receive_buffer_bytes() : 0);
 }
 
-// -- the memory wire ---------------------------------------------------------------------------------------------------
+// -- the memory wire
+// ---------------------------------------------------------------------------------------------------
 
 struct MemoryWireState {
   std::shared_ptr<OpenSegment> open;
@@ -420,7 +434,9 @@ struct MemoryWireState {
 };
 constexpr napi_type_tag kMemoryWireTag = {0x686f6c6466617374, 0x6d656d6f72792077};
 
-MemoryWireState& wire_of(const Napi::CallbackInfo& info) { return *static_cast<MemoryWireState*>(info.Data()); }
+MemoryWireState& wire_of(const Napi::CallbackInfo& info) {
+  return *static_cast<MemoryWireState*>(info.Data());
+}
 
 std::optional<Endpoint> endpoint_of(Napi::Env env, const Napi::Value& value) {
   const auto endpoint = value.IsString() ? read_endpoint(value.As<Napi::String>().Utf8Value()) : std::nullopt;
@@ -473,7 +489,8 @@ Napi::Value wire_set_time(const Napi::CallbackInfo& info) {
 
 Napi::Value wire_fail_sends(const Napi::CallbackInfo& info) {
   const auto to = endpoint_of(info.Env(), info[0]);
-  if (to) wire_of(info).network->fail_sends(*to, info[1].IsNumber() ? info[1].As<Napi::Number>().Int32Value() : 0);
+  if (to)
+    wire_of(info).network->fail_sends(*to, info[1].IsNumber() ? info[1].As<Napi::Number>().Int32Value() : 0);
   return info.Env().Undefined();
 }
 
@@ -503,7 +520,8 @@ Napi::Value create_memory_wire(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-// -- assembly ----------------------------------------------------------------------------------------------------------
+// -- assembly
+// ----------------------------------------------------------------------------------------------------------
 
 bool make_road(Napi::Env env, ShardState& shard, const Napi::Value& wire) {
   std::shared_ptr<MemoryNetwork> network;

@@ -13,7 +13,8 @@ using namespace net;
 
 /// Not in the header's line of fire: only a response may belong to somebody else when there is one worker.
 bool may_be_response(std::span<const std::uint8_t> datagram) noexcept {
-  return !datagram.empty() && (datagram[0] == 'S' || datagram[0] == 's' || datagram[0] == '\r' || datagram[0] == '\n');
+  return !datagram.empty() &&
+         (datagram[0] == 'S' || datagram[0] == 's' || datagram[0] == '\r' || datagram[0] == '\n');
 }
 
 }  // namespace
@@ -34,7 +35,8 @@ Status Road::hand_over(const std::uint32_t* words, std::uint32_t owner) noexcept
   std::copy(words + kNAddress0, words + kNAddress0 + 4, letter.address);
   letter.tick = words[kNTick];
   letter.steered = words[kNSteered] + 1;
-  const Status status = mailboxes.post_datagram(owner, letter, {shard.memory + words[kNMessage], words[kNLength]});
+  const Status status =
+      mailboxes.post_datagram(owner, letter, {shard.memory + words[kNMessage], words[kNLength]});
   if (status == Status::kOk) {
     owners_to_wake |= std::uint64_t{1} << owner;
     shard.counters.add(kCounterSteered);
@@ -51,7 +53,8 @@ std::uint32_t Road::receive() noexcept {
 
   DatagramLetter letter;
   std::span<const std::uint8_t> bytes;
-  while (count < kMailboxBatchMax && slots.free_count() > 0 && mailboxes.next_datagram(shard.owner, &letter, &bytes)) {
+  while (count < kMailboxBatchMax && slots.free_count() > 0 &&
+         mailboxes.next_datagram(shard.owner, &letter, &bytes)) {
     std::uint32_t* words = batch + count++ * kBatchWords;
     const std::uint32_t slot = slots.take();
     std::fill(words, words + kBatchWords, 0u);
@@ -78,7 +81,7 @@ std::uint32_t Road::receive() noexcept {
     const std::uint32_t owner = owner_of({shard.memory + words[kNMessage], words[kNLength]});
     words[kNOwnerGuess] = owner;
     if (owner != shard.owner) {
-      (void)hand_over(words, owner);   // counted there, either way
+      (void)hand_over(words, owner);  // counted there, either way
       slots.done(words[kNSlot]);
       continue;
     }
@@ -92,7 +95,7 @@ std::uint32_t Road::receive() noexcept {
   }
   batch_count = mine;
   std::memcpy(shard.x(kXBatch), batch, mine * kBatchWords * sizeof(std::uint32_t));
-  if (mine == 0) flush();   // nobody will end this batch: wake the others now
+  if (mine == 0) flush();  // nobody will end this batch: wake the others now
   return mine;
 }
 
@@ -133,7 +136,8 @@ Status Road::queue(const Outgoing& message, std::span<const iovec> pieces) noexc
 }
 
 Status Road::forward(std::uint32_t batch_index, std::uint32_t owner) noexcept {
-  if (batch_index >= batch_count || owner >= shard.segment->owners() || owner == shard.owner) return Status::kOutOfRange;
+  if (batch_index >= batch_count || owner >= shard.segment->owners() || owner == shard.owner)
+    return Status::kOutOfRange;
   const std::uint32_t* words = batch + batch_index * kBatchWords;
   if (words[kNSteered] >= kSteersMax) {
     shard.counters.add(kCounterSteeredTwice);

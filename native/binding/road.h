@@ -1,4 +1,5 @@
-// binding/road.h - a shard's way to the network: the wire, its slots, the batch in hand, the queue of what leaves.
+// binding/road.h - a shard's way to the network: the wire, its slots, the batch in hand, the queue of what
+// leaves.
 //
 // Free of JavaScript but for the loop that drives it (net.cc).
 #pragma once
@@ -12,7 +13,8 @@
 
 namespace holdfast::binding {
 
-/// From its first socket a datagram may move on to the shard that the scan names, and once more to the one the parser names.
+/// From its first socket a datagram may move on to the shard that the scan names, and once more to the one
+/// the parser names.
 inline constexpr std::uint32_t kSteersMax = 2;
 /// Of one batch, at most so many come out of the mailbox: the wire has its turn too.
 inline constexpr std::uint32_t kMailboxBatchMax = net::kBatchMax / 2;
@@ -21,9 +23,11 @@ struct Road {
   Road(ShardState& state, std::unique_ptr<net::Wire> over)
       : shard(state), wire(std::move(over)), slots(state.memory), mailboxes(state.segment->mailboxes()) {}
 
-  /// Ends the batch before and receives the next: what the mailbox and the wire have, without what belongs to others.
+  /// Ends the batch before and receives the next: what the mailbox and the wire have, without what belongs to
+  /// others.
   std::uint32_t receive() noexcept;
-  /// Sends what is queued, takes the batch's slots back, frees buried blocks, wakes whom letters were posted to.
+  /// Sends what is queued, takes the batch's slots back, frees buried blocks, wakes whom letters were posted
+  /// to.
   void flush() noexcept;
   /// Sends what is queued; then nothing refers to buried blocks any more.
   void send_queued() noexcept;
@@ -39,16 +43,16 @@ struct Road {
   static constexpr std::uint32_t kBlocksOfRecordMax = 3 + 2 * kBranchesMax;
 
   ShardState& shard;
-  std::shared_ptr<net::MemoryNetwork> network;   // null: UDP
+  std::shared_ptr<net::MemoryNetwork> network;  // null: UDP
   std::unique_ptr<net::Wire> wire;
   net::Slots slots;
   Mailboxes mailboxes;
   net::Outbox outbox;
   std::uint32_t batch_count = 0;
   std::uint32_t kept = 0;
-  std::uint64_t owners_to_wake = 0;              // bit per owner
+  std::uint64_t owners_to_wake = 0;  // bit per owner
   std::uint64_t failures_counted = 0, sent_counted = 0;
-  std::uint32_t batch[net::kBatchMax * net::kBatchWords];   // what X shows, out of JavaScript's reach
+  std::uint32_t batch[net::kBatchMax * net::kBatchWords];  // what X shows, out of JavaScript's reach
 
  private:
   [[nodiscard]] std::uint32_t owner_of(std::span<const std::uint8_t> datagram) const noexcept;

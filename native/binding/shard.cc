@@ -7,7 +7,8 @@
 
 namespace holdfast::binding {
 
-// -- the process's open segments ---------------------------------------------------------------------------------------
+// -- the process's open segments
+// ---------------------------------------------------------------------------------------
 
 namespace {
 
@@ -18,7 +19,7 @@ struct Registry {
 };
 
 Registry& registry() {
-  static Registry* const all = new Registry;   // outlives every thread
+  static Registry* const all = new Registry;  // outlives every thread
   return *all;
 }
 
@@ -56,7 +57,8 @@ std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id) {
   return nullptr;
 }
 
-// -- one shard ---------------------------------------------------------------------------------------------------------
+// -- one shard
+// ---------------------------------------------------------------------------------------------------------
 
 bool make_road(Napi::Env env, ShardState& shard, const Napi::Value& wire);
 void register_net(ShardBuilder& builder);
@@ -79,7 +81,8 @@ Word* words_of(const Napi::Value& value, napi_typedarray_type type, std::size_t 
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) return nullptr;
   void* data = nullptr;
   // Works on a view of shared memory, where asking the buffer itself does not.
-  if (napi_get_typedarray_info(value.Env(), value, nullptr, length, &data, nullptr, nullptr) != napi_ok) return nullptr;
+  if (napi_get_typedarray_info(value.Env(), value, nullptr, length, &data, nullptr, nullptr) != napi_ok)
+    return nullptr;
   return *length >= least ? static_cast<Word*>(data) : nullptr;
 }
 
@@ -104,14 +107,16 @@ Napi::Value open_shard(const Napi::CallbackInfo& info) {
   auto open = find_segment(static_cast<std::uint32_t>(number_of(options, "segment", 0)));
   if (!open) return refuse("no such segment is open");
   const double owner = number_of(options, "owner", -1);
-  if (!(owner >= 0 && owner < open->segment->owners())) return refuse("owner: not a shard or the timer worker");
+  if (!(owner >= 0 && owner < open->segment->owners()))
+    return refuse("owner: not a shard or the timer worker");
 
   auto shard = std::make_unique<ShardState>(std::move(open), static_cast<std::uint32_t>(owner));
   const Napi::Value memory = options.Get("memory"), exchange = options.Get("exchange");
   std::size_t words = 0;
   shard->memory = words_of<std::uint8_t>(memory, napi_uint8_array, net::kMemoryBytes, &shard->memory_bytes);
   shard->exchange = words_of<std::uint32_t>(exchange, napi_uint32_array, kExchangeWords, &words);
-  if (!shard->memory || !shard->exchange) return refuse("memory or exchange: too small, or not of the kind that is needed");
+  if (!shard->memory || !shard->exchange)
+    return refuse("memory or exchange: too small, or not of the kind that is needed");
   shard->receive_window_ms = std::clamp(number_of(options, "receiveWindowMs", 0), 0.0, kReceiveWindowMsMax);
   if (!make_road(env, *shard, options.Get("wire"))) return env.Undefined();
   // A successor finds what its predecessor had in hand.

@@ -1,7 +1,8 @@
 // binding/shard.h - what the process holds for an open segment, and what one shard's calls work on.
 //
-// Every room of the binding adds its calls to the same JavaScript object: it exposes `void register_<room>(ShardBuilder&)`
-// for the calls of a shard and `void export_<room>(Napi::Env, Napi::Object)` for those of the addon, both named in addon.cc.
+// Every room of the binding adds its calls to the same JavaScript object: it exposes `void
+// register_<room>(ShardBuilder&)` for the calls of a shard and `void export_<room>(Napi::Env, Napi::Object)`
+// for those of the addon, both named in addon.cc.
 #pragma once
 #include <napi.h>
 
@@ -20,12 +21,13 @@
 
 namespace holdfast::binding {
 
-/// One open segment of this process; every thread finds it by its number.  It stays mapped until the last shard let go.
+/// One open segment of this process; every thread finds it by its number.  It stays mapped until the last
+/// shard let go.
 struct OpenSegment {
   std::uint32_t id = 0;
   std::shared_ptr<Segment> segment;
-  std::shared_ptr<net::Wakes> wakes;       // one eventfd per owner
-  std::shared_ptr<net::Sockets> sockets;   // what openSockets opened
+  std::shared_ptr<net::Wakes> wakes;      // one eventfd per owner
+  std::shared_ptr<net::Sockets> sockets;  // what openSockets opened
 };
 /// Registers an open segment under a new number and returns it (binding/segment.cc, createSegment).
 std::uint32_t add_segment(std::shared_ptr<Segment> segment, std::uint32_t owners);
@@ -35,15 +37,15 @@ std::shared_ptr<OpenSegment> find_segment(std::uint32_t id);
 std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id);
 
 /// Word numbers of the exchange area X, in one place for all rooms.  kX*Words are the room each region has.
-inline constexpr std::uint32_t kXTransaction = 0;        // kRegisterWords = 424
-inline constexpr std::uint32_t kXDialog = 448;           // kDialogWords = 32
-inline constexpr std::uint32_t kXSend = 512;             // flow port address[4] tag count, then 64 pairs
+inline constexpr std::uint32_t kXTransaction = 0;  // kRegisterWords = 424
+inline constexpr std::uint32_t kXDialog = 448;     // kDialogWords = 32
+inline constexpr std::uint32_t kXSend = 512;       // flow port address[4] tag count, then 64 pairs
 enum SendWord : std::uint32_t { kSFlow, kSPort, kSAddress0, kSTag = kSAddress0 + 4, kSCount, kSPieces };
 inline constexpr std::uint32_t kSendPiecesMax = 64;
 inline constexpr std::uint32_t kXSendWords = kSPieces + 2 * kSendPiecesMax;
 inline constexpr std::uint32_t kXArgs = 704;
 inline constexpr std::uint32_t kXArgsWords = 320;
-inline constexpr std::uint32_t kXBatch = 1024;           // kBatchMax * kBatchWords
+inline constexpr std::uint32_t kXBatch = 1024;  // kBatchMax * kBatchWords
 inline constexpr std::uint32_t kXBatchWords = 64 * 16;
 inline constexpr std::uint32_t kXList = 2048;
 inline constexpr std::uint32_t kXListWords = 2048;
@@ -54,10 +56,11 @@ inline constexpr double kReceiveWindowMsMax = 20;
 /// Slots that suspended routes may keep; the rest serves batches.
 inline constexpr std::uint32_t kKeptSlotsMax = net::kSlots - net::kBatchMax;
 
-struct Loop;   // net.cc: the handles that drive it
-struct Road;   // road.h: the wire, the slots, the queue of what leaves
+struct Loop;  // net.cc: the handles that drive it
+struct Road;  // road.h: the wire, the slots, the queue of what leaves
 
-/// What one shard's calls work on.  One thread uses it; it has no other state than this.  Lives until its environment ends.
+/// What one shard's calls work on.  One thread uses it; it has no other state than this.  Lives until its
+/// environment ends.
 struct ShardState {
   ShardState(std::shared_ptr<OpenSegment> opened, std::uint32_t owner_number)
       : open(std::move(opened)),
@@ -68,26 +71,27 @@ struct ShardState {
 
   std::shared_ptr<OpenSegment> open;
   Segment* segment;
-  std::uint32_t owner;                     // and the number of this thread (layout.h)
-  std::uint8_t* memory = nullptr;          // M
+  std::uint32_t owner;             // and the number of this thread (layout.h)
+  std::uint8_t* memory = nullptr;  // M
   std::size_t memory_bytes = 0;
-  std::uint32_t* exchange = nullptr;       // X, kExchangeWords
+  std::uint32_t* exchange = nullptr;  // X, kExchangeWords
   Clock clock;
   Counters counters;
   Graveyard graveyard;
   Transactions transactions;
   Road* road = nullptr;
-  Loop* loop = nullptr;             // while started
+  Loop* loop = nullptr;  // while started
   double receive_window_ms = 0;
-  Napi::ObjectReference kept_arrays;       // M and X
-  std::vector<std::shared_ptr<void>> rooms;   // what other rooms keep for the shard
+  Napi::ObjectReference kept_arrays;         // M and X
+  std::vector<std::shared_ptr<void>> rooms;  // what other rooms keep for the shard
 
   /// [offset, offset + length) lies in M.
   [[nodiscard]] bool in_memory(std::uint32_t offset, std::uint32_t length) const noexcept {
     return offset <= memory_bytes && length <= memory_bytes - offset;
   }
   /// That text of M; empty if it does not lie there.
-  [[nodiscard]] std::span<const std::uint8_t> text(std::uint32_t offset, std::uint32_t length) const noexcept {
+  [[nodiscard]] std::span<const std::uint8_t> text(std::uint32_t offset,
+                                                   std::uint32_t length) const noexcept {
     if (!in_memory(offset, length)) return {};
     return {memory + offset, length};
   }
@@ -98,12 +102,14 @@ struct ShardState {
 };
 
 /// The pieces that XSend describes, checked against M; 0: none, or one that does not lie in M.
-[[nodiscard]] std::uint32_t send_pieces(const ShardState& shard, std::span<iovec, kSendPiecesMax> out) noexcept;
+[[nodiscard]] std::uint32_t send_pieces(const ShardState& shard,
+                                        std::span<iovec, kSendPiecesMax> out) noexcept;
 
 /// Puts calls on the JavaScript object of a shard while it is made.
 class ShardBuilder {
  public:
-  ShardBuilder(Napi::Env env, Napi::Object object, ShardState& shard) : env_(env), object_(object), shard_(shard) {}
+  ShardBuilder(Napi::Env env, Napi::Object object, ShardState& shard)
+      : env_(env), object_(object), shard_(shard) {}
 
   template <auto function>
   void method(const char* name) {

@@ -39,7 +39,8 @@ class Parsed {
   const std::uint32_t* words_ = nullptr;
 };
 
-/// A keyed hash over several texts: of the list of their hashes, so that no text can pass for a part of its neighbour.
+/// A keyed hash over several texts: of the list of their hashes, so that no text can pass for a part of its
+/// neighbour.
 class Mix {
  public:
   explicit Mix(const KeyedHash& hash) noexcept : hash_(hash) {}
@@ -84,7 +85,8 @@ std::uint64_t server_key(const Parsed& parsed, const KeyedHash& hash, bool as_in
     const Bytes host = parsed.text(SIP_W_VIA_HOST_OFF);
     std::uint8_t lower[256];
     const std::size_t length = std::min(host.size(), sizeof lower);
-    for (std::size_t n = 0; n < length; ++n) lower[n] = host[n] >= 'A' && host[n] <= 'Z' ? host[n] | 0x20 : host[n];
+    for (std::size_t n = 0; n < length; ++n)
+      lower[n] = host[n] >= 'A' && host[n] <= 'Z' ? host[n] | 0x20 : host[n];
     mix.add(Bytes(lower, length));
     mix.add(std::uint64_t{parsed[SIP_W_VIA_PORT]});
   } else {
@@ -101,14 +103,16 @@ std::uint64_t server_key(const Parsed& parsed, const KeyedHash& hash, bool as_in
   return key == 0 ? 1 : key;
 }
 
-// -- records -----------------------------------------------------------------------------------------------------------
+// -- records
+// -----------------------------------------------------------------------------------------------------------
 
 /// The record in hand must be ours: only its owner works on it.
 Status if_mine(ShardState& shard, Status status) noexcept {
   return status == Status::kOk && shard.registers()[kTOwner] != shard.owner ? Status::kNotFound : status;
 }
 
-Status transaction_match(ShardState& shard, std::uint32_t message, std::uint32_t words, std::uint32_t as_invite) noexcept {
+Status transaction_match(ShardState& shard, std::uint32_t message, std::uint32_t words,
+                         std::uint32_t as_invite) noexcept {
   const Parsed parsed(shard, message, words);
   if (!parsed.usable()) return Status::kOutOfRange;
   const std::uint64_t key = server_key(parsed, shard.segment->keyed_hash(), as_invite != 0);
@@ -117,7 +121,8 @@ Status transaction_match(ShardState& shard, std::uint32_t message, std::uint32_t
   return shard.transactions.find(shard.owner, key, shard.registers());
 }
 
-Status transaction_create(ShardState& shard, std::uint32_t message, std::uint32_t length, std::uint32_t up_call) noexcept {
+Status transaction_create(ShardState& shard, std::uint32_t message, std::uint32_t length,
+                          std::uint32_t up_call) noexcept {
   if (!shard.in_memory(message, length)) return Status::kOutOfRange;
   const std::uint64_t key = std::uint64_t{shard.x(kXArgs)[1]} << 32 | shard.x(kXArgs)[0];
   return shard.transactions.create(shard.owner, key, shard.text(message, length),
@@ -156,9 +161,11 @@ Status transaction_add_branch(ShardState& shard, std::uint32_t text, std::uint32
                                        up_call != 0 ? Need::kCallIsUp : Need::kNewCall);
 }
 
-// -- sending what is stored --------------------------------------------------------------------------------------------
+// -- sending what is stored
+// --------------------------------------------------------------------------------------------
 
-net::Outgoing outgoing(const ShardState& shard, const std::uint32_t* destination, std::uint32_t branch) noexcept {
+net::Outgoing outgoing(const ShardState& shard, const std::uint32_t* destination,
+                       std::uint32_t branch) noexcept {
   net::Outgoing message;
   message.flow = destination[0];
   message.to.port = destination[1];
@@ -167,12 +174,14 @@ net::Outgoing outgoing(const ShardState& shard, const std::uint32_t* destination
   message.branch = branch;
   return message;
 }
-static_assert(kTPort == kTFlow + 1 && kTAddress0 == kTFlow + 2 && kBPort == kBFlow + 1 && kBAddress0 == kBFlow + 2);
+static_assert(kTPort == kTFlow + 1 && kTAddress0 == kTFlow + 2 && kBPort == kBFlow + 1 &&
+              kBAddress0 == kBFlow + 2);
 
 iovec piece(Bytes bytes) noexcept { return {const_cast<std::uint8_t*>(bytes.data()), bytes.size()}; }
 
 /// The branch's copy of the request; 0 pieces if it is gone.
-std::uint32_t branch_pieces(ShardState& shard, std::uint32_t index, std::uint32_t branch, std::span<iovec> out) noexcept {
+std::uint32_t branch_pieces(ShardState& shard, std::uint32_t index, std::uint32_t branch,
+                            std::span<iovec> out) noexcept {
   std::span<const Edit> edits;
   Bytes text;
   if (!shard.transactions.branch_edits(index, branch, &edits, &text)) return 0;
@@ -227,7 +236,8 @@ Status transaction_set_branch_reply(ShardState& shard, std::uint32_t branch) noe
   return shard.transactions.set_branch_reply(shard.registers(), branch, reply);
 }
 
-// -- copies for TypeScript ---------------------------------------------------------------------------------------------
+// -- copies for TypeScript
+// ---------------------------------------------------------------------------------------------
 
 std::uint32_t copy_pieces(ShardState& shard, std::span<const iovec> pieces, std::uint32_t offset,
                           std::uint32_t room) noexcept {
@@ -259,10 +269,12 @@ std::uint32_t transaction_branch_request(ShardState& shard, std::uint32_t branch
                                          std::uint32_t room) noexcept {
   if (!in_hand(shard)) return 0;
   iovec pieces[net::kPiecesMax];
-  return copy_pieces(shard, {pieces, branch_pieces(shard, shard.registers()[kTIndex], branch, pieces)}, offset, room);
+  return copy_pieces(shard, {pieces, branch_pieces(shard, shard.registers()[kTIndex], branch, pieces)},
+                     offset, room);
 }
 
-// -- time, hashes, names -----------------------------------------------------------------------------------------------
+// -- time, hashes, names
+// -----------------------------------------------------------------------------------------------
 
 std::uint32_t transaction_advance(ShardState& shard) noexcept {
   shard.clock.read();
@@ -280,7 +292,8 @@ std::uint32_t loop_hash(ShardState& shard, std::uint32_t message, std::uint32_t 
   mix.add(parsed.text(SIP_W_RURI_OFF));
   mix.add(std::uint64_t{parsed[SIP_W_CSEQ_NUMBER]});
   const std::uint64_t present = std::uint64_t{parsed[SIP_W_PRESENT_HI]} << 32 | parsed[SIP_W_PRESENT_LO];
-  constexpr std::uint64_t kAsked = std::uint64_t{1} << SIP_HDR_ROUTE | std::uint64_t{1} << SIP_HDR_PROXY_REQUIRE |
+  constexpr std::uint64_t kAsked = std::uint64_t{1} << SIP_HDR_ROUTE |
+                                   std::uint64_t{1} << SIP_HDR_PROXY_REQUIRE |
                                    std::uint64_t{1} << SIP_HDR_PROXY_AUTHORIZATION;
   if (present & kAsked) {
     const std::uint32_t headers = std::min<std::uint32_t>(parsed[SIP_W_HEADER_COUNT], SIP_HEADERS_MAX);

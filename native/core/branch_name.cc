@@ -6,12 +6,13 @@ namespace holdfast {
 
 namespace {
 
-constexpr char kPrefix[] = "z9hG4bKh";   // the magic cookie and our format letter
+constexpr char kPrefix[] = "z9hG4bKh";  // the magic cookie and our format letter
 constexpr std::size_t kPrefixBytes = sizeof kPrefix - 1;
 constexpr char kDigits[] = "0123456789abcdef";
 
 std::uint8_t* write_hex(std::uint8_t* at, std::uint32_t value, int digits) noexcept {
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) *at++ = static_cast<std::uint8_t>(kDigits[value >> shift & 15]);
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4)
+    *at++ = static_cast<std::uint8_t>(kDigits[value >> shift & 15]);
   return at;
 }
 

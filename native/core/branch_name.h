@@ -8,7 +8,8 @@
 //             |  +-- owner: exactly 2 digits      ... but for these two
 //             +-- format letter
 //
-// without the blanks.  A transport-level loop or a forged reply shows in the hash, which the transaction layer compares.
+// without the blanks.  A transport-level loop or a forged reply shows in the hash, which the transaction
+// layer compares.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -12,10 +12,11 @@ namespace holdfast {
 
 /// A clock that stands still until it is moved; shared by the shards of one memory wire.
 struct ManualTime {
-  std::atomic<std::uint64_t> milliseconds{0};   // since the segment was made
+  std::atomic<std::uint64_t> milliseconds{0};  // since the segment was made
 };
 
-/// Ticks, seconds since boot and seconds since 1970, as of the last read(): the packet path reads it once per batch.
+/// Ticks, seconds since boot and seconds since 1970, as of the last read(): the packet path reads it once per
+/// batch.
 class Clock {
  public:
   static constexpr std::uint32_t kManualUnixStart = 1'700'000'000;

@@ -21,15 +21,17 @@ static_assert(sizeof(EntryHead) == kEntryAlign);
 /// In `bytes`: nothing to read here, the next entry is at the ring's beginning.
 constexpr std::uint32_t kSkip = 0xffffffffu;
 
-std::size_t ring_bytes(std::size_t bytes_each) noexcept { return std::bit_ceil(std::max(bytes_each, kMailboxBytesMin)); }
+std::size_t ring_bytes(std::size_t bytes_each) noexcept {
+  return std::bit_ceil(std::max(bytes_each, kMailboxBytesMin));
+}
 
 }  // namespace
 
 /// Positions only grow; what lies between head and tail is in the ring.
 struct Ring {
-  alignas(64) Spinlock lock;                 // of those who post
+  alignas(64) Spinlock lock;  // of those who post
   alignas(64) std::atomic<std::uint64_t> tail;
-  std::atomic<std::uint32_t> posted;         // entries, for counting what waits
+  std::atomic<std::uint32_t> posted;  // entries, for counting what waits
   alignas(64) std::atomic<std::uint64_t> head;
   std::atomic<std::uint32_t> taken;
 };
@@ -43,14 +45,17 @@ namespace {
 /// One ring and its bytes.
 class RingView {
  public:
-  RingView(Ring& ring, std::uint8_t* bytes, std::size_t size) noexcept : ring_(ring), bytes_(bytes), size_(size) {}
+  RingView(Ring& ring, std::uint8_t* bytes, std::size_t size) noexcept
+      : ring_(ring), bytes_(bytes), size_(size) {}
 
-  Status post(const void* first, std::size_t first_bytes, const void* second, std::size_t second_bytes) noexcept {
+  Status post(const void* first, std::size_t first_bytes, const void* second,
+              std::size_t second_bytes) noexcept {
     const std::size_t payload = first_bytes + second_bytes;
     const std::size_t size = (sizeof(EntryHead) + payload + kEntryAlign - 1) & ~(kEntryAlign - 1);
     LockGuard guard(ring_.lock);
     std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
-    const std::size_t room = size_ - static_cast<std::size_t>(tail - ring_.head.load(std::memory_order_acquire));
+    const std::size_t room =
+        size_ - static_cast<std::size_t>(tail - ring_.head.load(std::memory_order_acquire));
     const std::size_t until_end = size_ - static_cast<std::size_t>(tail & (size_ - 1));
     const std::size_t skipped = size > until_end ? until_end : 0;
     if (skipped + size > room) return Status::kFull;
@@ -138,14 +143,15 @@ void Mailboxes::reset() noexcept {
   }
 }
 
-static RingView datagram_ring(MailboxHead& head, std::uint8_t* region, std::uint32_t owners, std::uint32_t owner,
-                              std::size_t datagrams, std::size_t letters) noexcept {
+static RingView datagram_ring(MailboxHead& head, std::uint8_t* region, std::uint32_t owners,
+                              std::uint32_t owner, std::size_t datagrams, std::size_t letters) noexcept {
   return {head.datagrams, region + owners * sizeof(MailboxHead) + owner * (datagrams + letters), datagrams};
 }
 
-static RingView letter_ring(MailboxHead& head, std::uint8_t* region, std::uint32_t owners, std::uint32_t owner,
-                            std::size_t datagrams, std::size_t letters) noexcept {
-  return {head.letters, region + owners * sizeof(MailboxHead) + owner * (datagrams + letters) + datagrams, letters};
+static RingView letter_ring(MailboxHead& head, std::uint8_t* region, std::uint32_t owners,
+                            std::uint32_t owner, std::size_t datagrams, std::size_t letters) noexcept {
+  return {head.letters, region + owners * sizeof(MailboxHead) + owner * (datagrams + letters) + datagrams,
+          letters};
 }
 
 Status Mailboxes::post_datagram(std::uint32_t owner, const DatagramLetter& letter,

@@ -1,8 +1,9 @@
 // core/mailbox.h - the bounded rings through which threads hand each other datagrams and letters.
 //
-// Every owner (shard or timer worker) has one mailbox with two rings: datagrams that another thread received for it, and
-// control letters.  Any thread posts, under the ring's spinlock for one bounded copy; the owner alone takes, without a
-// lock.  Datagrams for a full ring are the caller's to drop and count; a letter for a full ring stays with its sender.
+// Every owner (shard or timer worker) has one mailbox with two rings: datagrams that another thread received
+// for it, and control letters.  Any thread posts, under the ring's spinlock for one bounded copy; the owner
+// alone takes, without a lock.  Datagrams for a full ring are the caller's to drop and count; a letter for a
+// full ring stays with its sender.
 //
 // The rings are in the segment so that a worker's successor finds them; a new process empties them at attach.
 #pragma once
@@ -19,8 +20,8 @@ struct DatagramLetter {
   std::uint32_t flow = 0;
   std::uint32_t port = 0;
   std::uint32_t address[4] = {};
-  std::uint32_t tick = 0;         // of its reception
-  std::uint32_t steered = 0;      // how often it has been handed on, this time included
+  std::uint32_t tick = 0;     // of its reception
+  std::uint32_t steered = 0;  // how often it has been handed on, this time included
 };
 
 inline constexpr std::uint32_t kLetterWordsMax = 64;
@@ -53,10 +54,11 @@ class Mailboxes {
   /// A control letter of 1..kLetterWordsMax words.  kFull, kOutOfRange.
   [[nodiscard]] Status post(std::uint32_t owner, std::span<const std::uint32_t> words) noexcept;
   /// Takes the oldest letter; number of its words, 0: none.  Owner only.
-  [[nodiscard]] std::uint32_t take(std::uint32_t owner, std::span<std::uint32_t, kLetterWordsMax> out) noexcept;
+  [[nodiscard]] std::uint32_t take(std::uint32_t owner,
+                                   std::span<std::uint32_t, kLetterWordsMax> out) noexcept;
 
   [[nodiscard]] bool has_datagrams(std::uint32_t owner) const noexcept;
-  [[nodiscard]] std::uint32_t letters(std::uint32_t owner) const noexcept;   // waiting now
+  [[nodiscard]] std::uint32_t letters(std::uint32_t owner) const noexcept;  // waiting now
   [[nodiscard]] std::uint32_t owners() const noexcept { return owners_; }
 
  private:

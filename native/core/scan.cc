@@ -9,7 +9,9 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::uint8_t lower(std::uint8_t byte) noexcept { return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte; }
+constexpr std::uint8_t lower(std::uint8_t byte) noexcept {
+  return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
 constexpr bool is_blank(std::uint8_t byte) noexcept { return byte == ' ' || byte == '\t'; }
 
 /// The first line feed in [at, end), or end.
@@ -28,7 +30,8 @@ const std::uint8_t* find_line_feed(const std::uint8_t* at, const std::uint8_t* e
 
 /// After the colon if the line at `at` is the header `name` (lower case), else null.
 template <std::size_t N>
-const std::uint8_t* after_name(const std::uint8_t* at, const std::uint8_t* end, const char (&name)[N]) noexcept {
+const std::uint8_t* after_name(const std::uint8_t* at, const std::uint8_t* end,
+                               const char (&name)[N]) noexcept {
   constexpr std::size_t length = N - 1;
   if (static_cast<std::size_t>(end - at) <= length) return nullptr;
   for (std::size_t n = 0; n < length; ++n) {
@@ -53,7 +56,8 @@ bool is_space(std::uint8_t byte) noexcept { return is_blank(byte) || byte == '\r
 /// The value of the parameter `branch` in a Via value; false if there is none.
 bool find_branch(const std::uint8_t* at, const std::uint8_t* end, BranchName* out) noexcept {
   while (at < end) {
-    const auto* semicolon = static_cast<const std::uint8_t*>(std::memchr(at, ';', static_cast<std::size_t>(end - at)));
+    const auto* semicolon =
+        static_cast<const std::uint8_t*>(std::memchr(at, ';', static_cast<std::size_t>(end - at)));
     if (!semicolon) return false;
     for (at = semicolon + 1; at < end && is_space(*at); ++at) {
     }
@@ -80,9 +84,10 @@ Scan scan(std::span<const std::uint8_t> datagram) noexcept {
   const std::uint8_t* const begin = datagram.data();
   const std::uint8_t* const end = begin + datagram.size();
   const std::uint8_t* at = begin;
-  while (at < end && (*at == '\r' || *at == '\n')) ++at;   // RFC 3261 7.5
-  result.is_response = end - at >= 4 && lower(at[0]) == 's' && lower(at[1]) == 'i' && lower(at[2]) == 'p' && at[3] == '/';
-  bool via_seen = !result.is_response;   // of a request it does not matter
+  while (at < end && (*at == '\r' || *at == '\n')) ++at;  // RFC 3261 7.5
+  result.is_response =
+      end - at >= 4 && lower(at[0]) == 's' && lower(at[1]) == 'i' && lower(at[2]) == 'p' && at[3] == '/';
+  bool via_seen = !result.is_response;  // of a request it does not matter
 
   for (;;) {
     at = find_line_feed(at, end);
@@ -110,7 +115,7 @@ Scan scan(std::span<const std::uint8_t> datagram) noexcept {
         if (result.has_branch || result.call_id_length != 0) return result;
       }
     } else if (first == '\r' || first == '\n') {
-      return result;   // the header ends
+      return result;  // the header ends
     }
   }
 }

@@ -1,8 +1,8 @@
 // core/scan.h - whose is this datagram?  Answered from the raw bytes, without parsing the rest.
 //
-// A request is steered by its Call-ID, a response by the branch of its topmost Via if that is ours, else by its Call-ID.
-// The scan is a guess: it reads lines, not grammar (no quoting, no duplicates); the parser has the last word.  Every
-// byte it looks at lies inside the datagram.
+// A request is steered by its Call-ID, a response by the branch of its topmost Via if that is ours, else by
+// its Call-ID. The scan is a guess: it reads lines, not grammar (no quoting, no duplicates); the parser has
+// the last word.  Every byte it looks at lies inside the datagram.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -13,10 +13,10 @@ namespace holdfast {
 
 struct Scan {
   bool is_response = false;
-  bool has_branch = false;                // `branch` was read
+  bool has_branch = false;  // `branch` was read
   BranchName branch;
-  std::uint32_t call_id_offset = 0;       // trimmed; folded lines inside
-  std::uint32_t call_id_length = 0;       // 0: none was found
+  std::uint32_t call_id_offset = 0;  // trimmed; folded lines inside
+  std::uint32_t call_id_length = 0;  // 0: none was found
 };
 
 [[nodiscard]] Scan scan(std::span<const std::uint8_t> datagram) noexcept;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "hash.h"
+#include "kill_point.h"
 #include "layout.h"
 #include "pool.h"
 #include "rebuild.h"
@@ -21,18 +22,23 @@ static_assert(kTHeadEnd <= kHeadWords - 1 && kBEnd <= kBranchWords);
 
 /// In the record, the head's last word names the block of further branches; registers show 0 there.
 constexpr std::uint32_t kTExtrasBlock = kHeadWords - 1;
-/// In the record, the word of the branch count also says which half of that block is valid and how many branches a half
-/// can hold: a change goes into the other half and becomes true with the record.
+/// In the record, the word of the branch count also says which half of that block is valid and how many
+/// branches a half can hold: a change goes into the other half and becomes true with the record.
 constexpr std::uint32_t kCountMask = 0xff, kHalfBit = 0x100, kRoomShift = 16;
 
-constexpr std::uint32_t kGenerationMask = 0x3fffffff;   // stays a small integer in JavaScript
-constexpr std::uint32_t kExtrasFirst = 3;               // room made for the first further branches
+constexpr std::uint32_t kGenerationMask = 0x3fffffff;  // stays a small integer in JavaScript
+constexpr std::uint32_t kExtrasFirst = 3;              // room made for the first further branches
 
-constexpr std::uint32_t kHeadReadOnly[] = {kTIndex,      kTGeneration,  kTOwner,     kTBranchCount, kTRequestBlock,
-                                           kTRequestBytes, kTReplyBlock, kTReplyBytes, kTKeyLo,       kTKeyHi};
+constexpr std::uint32_t kHeadReadOnly[] = {kTIndex,        kTGeneration,   kTOwner,      kTBranchCount,
+                                           kTRequestBlock, kTRequestBytes, kTReplyBlock, kTReplyBytes,
+                                           kTKeyLo,        kTKeyHi};
 constexpr std::uint32_t kBranchReadOnly[] = {kBEditsBlock, kBEditsBytes, kBReplyBlock, kBReplyBytes};
 
-void keep_order() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+/// What comes after is not written before; a process may die in between.
+void keep_order() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  HOLDFAST_KILL_POINT();
+}
 
 /// `tick` comes before `other`; both are near each other.
 bool is_earlier(std::uint32_t tick, std::uint32_t other) noexcept {
@@ -74,12 +80,16 @@ bool edits_fit(std::span<const Edit> edits, std::size_t text_bytes, std::size_t 
 }
 
 Transactions::Transactions(Segment& segment, std::uint32_t thread, Graveyard* graveyard) noexcept
-    : segment_(&segment), arena_(&segment.arena()), undo_(segment.undo(thread)), graveyard_(graveyard),
+    : segment_(&segment),
+      arena_(&segment.arena()),
+      undo_(segment.undo(thread)),
+      graveyard_(graveyard),
       records_(segment.region<TransactionRecord>(kRegionTransactions)),
       links_(segment.region<TransactionLink>(kRegionTransactionLinks)),
       nodes_(segment.region<WheelNode>(kRegionTransactionNodes)),
       buckets_(segment.region<Bucket>(kRegionTransactionBuckets)),
-      transactions_max_(segment.header().transactions_max), bucket_count_(segment.header().transaction_buckets),
+      transactions_max_(segment.header().transactions_max),
+      bucket_count_(segment.header().transaction_buckets),
       owners_(segment.owners()) {}
 
 void Transactions::rearm(std::uint32_t owner) noexcept {
@@ -90,10 +100,11 @@ void Transactions::rearm(std::uint32_t owner) noexcept {
   }
 }
 
-// -- where things are --------------------------------------------------------------------------------------------------
+// -- where things are
+// --------------------------------------------------------------------------------------------------
 
 std::uint32_t* Transactions::record(std::uint32_t index) const noexcept {
-  return records_[index].head;   // the branch's words follow
+  return records_[index].head;  // the branch's words follow
 }
 
 bool Transactions::is_live(std::uint32_t index) const noexcept {
@@ -117,7 +128,8 @@ Bucket& Transactions::bucket(std::uint64_t key) const noexcept {
 
 Wheel Transactions::wheel(std::uint32_t owner) const noexcept { return segment_->transaction_wheel(owner); }
 
-// -- the index ---------------------------------------------------------------------------------------------------------
+// -- the index
+// ---------------------------------------------------------------------------------------------------------
 
 void Transactions::insert_key(std::uint32_t index) noexcept {
   Bucket& b = bucket(key_of(record(index)));
@@ -134,7 +146,8 @@ void Transactions::remove_key(std::uint32_t index) noexcept {
   if (*link == index) *link = links_[index].next;
 }
 
-// -- records -----------------------------------------------------------------------------------------------------------
+// -- records
+// -----------------------------------------------------------------------------------------------------------
 
 Status Transactions::keep(std::span<const std::uint8_t> bytes, Need need, Block* out) noexcept {
   *out = 0;
@@ -149,8 +162,8 @@ void Transactions::release(Block block) noexcept {
   if (graveyard_ == nullptr || !graveyard_->bury(block)) arena_->free(block);
 }
 
-Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request, Need need,
-                            Registers out) noexcept {
+Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request,
+                            Need need, Registers out) noexcept {
   if (owner >= owners_) return Status::kOutOfRange;
   std::uint32_t index = 0;
   if (const Status status = segment_->transactions().take(need, &index); status != Status::kOk) return status;
@@ -170,7 +183,7 @@ Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<co
   r[kTKeyLo] = static_cast<std::uint32_t>(key);
   r[kTKeyHi] = static_cast<std::uint32_t>(key >> 32);
   keep_order();
-  r[kTIndex] = index;   // from here on it is
+  r[kTIndex] = index;  // from here on it is
   keep_order();
   if (key != 0) insert_key(index);
   copy_out(index, out);
@@ -184,7 +197,8 @@ void Transactions::copy_out(std::uint32_t index, Registers out) const noexcept {
   out[kTBranchCount] = count;
   out[kTExtrasBlock] = 0;
   if (count > 1) {
-    std::memcpy(out.data() + kRecordWords, branch_words(index, 1), (count - 1) * kBranchWords * sizeof(std::uint32_t));
+    std::memcpy(out.data() + kRecordWords, branch_words(index, 1),
+                (count - 1) * kBranchWords * sizeof(std::uint32_t));
   }
 }
 
@@ -236,10 +250,14 @@ void Transactions::commit(std::uint32_t index, const std::uint32_t* words) noexc
   const Block extras_block = r[kTExtrasBlock];
   undo_.save(r, kRecordWords * sizeof(std::uint32_t));
   undo_.mark();
+  HOLDFAST_KILL_POINT();
   std::memcpy(r, words, kRecordWords * sizeof(std::uint32_t));
+  HOLDFAST_KILL_POINT();
   r[kTBranchCount] = packed;
   r[kTExtrasBlock] = extras_block;
+  HOLDFAST_KILL_POINT();
   undo_.clear();
+  HOLDFAST_KILL_POINT();
 }
 
 /// The earliest deadline that the record names, 0: none.
@@ -275,7 +293,8 @@ Status Transactions::store(Registers registers) noexcept {
   registers[kTBranchCount] = count;
   for (std::uint32_t n = 0; n < count; ++n) {
     const std::uint32_t* branch = branch_words(index, n);
-    for (const std::uint32_t word : kBranchReadOnly) registers[kHeadWords + n * kBranchWords + word] = branch[word];
+    for (const std::uint32_t word : kBranchReadOnly)
+      registers[kHeadWords + n * kBranchWords + word] = branch[word];
   }
   commit(index, registers.data());
   arm(index);
@@ -299,16 +318,17 @@ void Transactions::free(std::uint32_t index) noexcept {
   const std::uint32_t generation = (r[kTGeneration] + 1) & kGenerationMask;
   r[kTGeneration] = generation == 0 ? 1 : generation;
   keep_order();
-  r[kTIndex] = 0;   // from here on it is not
+  r[kTIndex] = 0;  // from here on it is not
   keep_order();
   for (std::uint32_t n = 0; n < block_count; ++n) release(blocks[n]);
   segment_->transactions().give(index);
 }
 
-// -- what a record keeps -----------------------------------------------------------------------------------------------
+// -- what a record keeps
+// -----------------------------------------------------------------------------------------------
 
-Status Transactions::add_branch(Registers registers, std::span<const Edit> edits, std::span<const std::uint8_t> text,
-                                Need need) noexcept {
+Status Transactions::add_branch(Registers registers, std::span<const Edit> edits,
+                                std::span<const std::uint8_t> text, Need need) noexcept {
   if (!matches(registers)) return Status::kNotFound;
   const std::uint32_t index = registers[kTIndex];
   std::uint32_t* r = record(index);
@@ -335,9 +355,12 @@ Status Transactions::add_branch(Registers registers, std::span<const Edit> edits
   if (count == 0) {
     undo_.save(r, kRecordWords * sizeof(std::uint32_t));
     undo_.mark();
+    HOLDFAST_KILL_POINT();
     std::memcpy(r + kHeadWords, branch, sizeof branch);
     r[kTBranchCount] = 1;
+    HOLDFAST_KILL_POINT();
     undo_.clear();
+    HOLDFAST_KILL_POINT();
   } else {
     const std::uint32_t room = r[kTBranchCount] >> kRoomShift;
     if (count - 1 < room) {
@@ -359,9 +382,12 @@ Status Transactions::add_branch(Registers registers, std::span<const Edit> edits
       const Block old_block = r[kTExtrasBlock];
       undo_.save(r, kRecordWords * sizeof(std::uint32_t));
       undo_.mark();
+      HOLDFAST_KILL_POINT();
       r[kTBranchCount] = (count + 1) | new_room << kRoomShift;
       r[kTExtrasBlock] = block;
+      HOLDFAST_KILL_POINT();
       undo_.clear();
+      HOLDFAST_KILL_POINT();
       if (old_block != 0) arena_->free(old_block);
     }
   }
@@ -378,9 +404,13 @@ Status Transactions::set_reply(Registers registers, std::span<const std::uint8_t
   const Block old_block = r[kTReplyBlock];
   undo_.save(r + kTReplyBlock, 2 * sizeof(std::uint32_t));
   undo_.mark();
+  HOLDFAST_KILL_POINT();
   r[kTReplyBlock] = block;
+  HOLDFAST_KILL_POINT();
   r[kTReplyBytes] = static_cast<std::uint32_t>(bytes.size());
+  HOLDFAST_KILL_POINT();
   undo_.clear();
+  HOLDFAST_KILL_POINT();
   release(old_block);
   registers[kTReplyBlock] = r[kTReplyBlock];
   registers[kTReplyBytes] = r[kTReplyBytes];
@@ -398,9 +428,12 @@ Status Transactions::set_branch_reply(Registers registers, std::uint32_t branch,
   const Block old_block = words[kBReplyBlock];
   undo_.save(words + kBReplyBlock, 2 * sizeof(std::uint32_t));
   undo_.mark();
+  HOLDFAST_KILL_POINT();
   words[kBReplyBlock] = block;
   words[kBReplyBytes] = static_cast<std::uint32_t>(bytes.size());
+  HOLDFAST_KILL_POINT();
   undo_.clear();
+  HOLDFAST_KILL_POINT();
   release(old_block);
   std::uint32_t* shown = registers.data() + kHeadWords + branch * kBranchWords;
   shown[kBReplyBlock] = words[kBReplyBlock];
@@ -437,7 +470,8 @@ std::span<const std::uint8_t> Transactions::reply(std::uint32_t index) const noe
   return {arena_->bytes(record(index)[kTReplyBlock]), record(index)[kTReplyBytes]};
 }
 
-std::span<const std::uint8_t> Transactions::branch_reply(std::uint32_t index, std::uint32_t branch) const noexcept {
+std::span<const std::uint8_t> Transactions::branch_reply(std::uint32_t index,
+                                                         std::uint32_t branch) const noexcept {
   if (!is_live(index) || branch >= (record(index)[kTBranchCount] & kCountMask)) return {};
   const std::uint32_t* words = branch_words(index, branch);
   if (words[kBReplyBlock] == 0) return {};
@@ -453,11 +487,13 @@ bool Transactions::branch_edits(std::uint32_t index, std::uint32_t branch, std::
   std::uint32_t count = 0;
   std::memcpy(&count, at, sizeof count);
   *edits = {reinterpret_cast<const Edit*>(at + sizeof count), count};
-  *text = {at + sizeof count + count * sizeof(Edit), words[kBEditsBytes] - sizeof count - count * sizeof(Edit)};
+  *text = {at + sizeof count + count * sizeof(Edit),
+           words[kBEditsBytes] - sizeof count - count * sizeof(Edit)};
   return true;
 }
 
-// -- time --------------------------------------------------------------------------------------------------------------
+// -- time
+// --------------------------------------------------------------------------------------------------------------
 
 std::uint32_t Transactions::advance(std::uint32_t owner, std::uint32_t now_tick,
                                     std::span<std::uint32_t> out) noexcept {
@@ -471,7 +507,8 @@ std::uint32_t Transactions::quiet_ticks(std::uint32_t owner, std::uint32_t now_t
 
 std::uint32_t Transactions::live() const noexcept { return segment_->transactions().used(); }
 
-// -- attach and verify (rebuild.h) -------------------------------------------------------------------------------------
+// -- attach and verify (rebuild.h)
+// -------------------------------------------------------------------------------------
 
 /// Every carved record, and the blocks of the live ones.
 struct TransactionWalk {
@@ -513,7 +550,7 @@ void mark_transactions(Rebuild& work) noexcept {
   for (std::uint32_t index = 1; index <= walk.last(); ++index) {
     std::uint32_t* r = walk.view.record(index);
     if (!walk.is_live(index)) {
-      r[kTIndex] = 0;   // of an owner that is no longer there
+      r[kTIndex] = 0;  // of an owner that is no longer there
       continue;
     }
     walk.mark(index, work);
@@ -528,7 +565,8 @@ void link_transactions(Rebuild& work) noexcept {
   TransactionWalk walk(work.segment);
   Pool& pool = work.segment.transactions();
   pool.rebuild(pool.max(), walk.last());
-  for (std::uint32_t index = walk.last(); index >= 1; --index) {   // downwards: the free list then begins with the first
+  for (std::uint32_t index = walk.last(); index >= 1;
+       --index) {  // downwards: the free list then begins with the first
     if (!walk.is_live(index)) {
       pool.give(index);
       continue;
@@ -554,7 +592,8 @@ void verify_transactions(Rebuild& work) noexcept {
     if ((walk.view.nodes_[index].at != 0) != (walk.view.due_of(index) != 0)) ++work.found.wheels;
   }
   for (std::uint32_t n = 0; n < walk.view.bucket_count_; ++n) {
-    for (std::uint32_t at = walk.view.buckets_[n].head; at != 0 && chained <= walk.last(); at = walk.view.links_[at].next) {
+    for (std::uint32_t at = walk.view.buckets_[n].head; at != 0 && chained <= walk.last();
+         at = walk.view.links_[at].next) {
       ++chained;
     }
   }

@@ -1,12 +1,13 @@
 // core/transactions.h - records of live transactions: the request once, edits per branch.
 //
-// A record is 256 bytes: a head and its first branch; further branches stand in one block of the arena.  It is written
-// by its owner alone.  The owner works on a copy: load() fills its registers, store() writes them back whole, atomically
-// against SIGKILL, and arms the record's one wheel node for the earliest deadline named in it.  Times are ticks of
-// 10 ms since the segment was created.  Blocks (request, reply, edits) are owned by the record and named in read-only words.
+// A record is 256 bytes: a head and its first branch; further branches stand in one block of the arena.  It
+// is written by its owner alone.  The owner works on a copy: load() fills its registers, store() writes them
+// back whole, atomically against SIGKILL, and arms the record's one wheel node for the earliest deadline
+// named in it.  Times are ticks of 10 ms since the segment was created.  Blocks (request, reply, edits) are
+// owned by the record and named in read-only words.
 //
-// What the words of state, code and flags mean is decided in TypeScript (src/transaction); here only the deadlines,
-// the destinations, the key and the blocks have meaning.
+// What the words of state, code and flags mean is decided in TypeScript (src/transaction); here only the
+// deadlines, the destinations, the key and the blocks have meaning.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -26,56 +27,73 @@ inline constexpr std::uint32_t kRegisterWords = kHeadWords + kBranchesMax * kBra
 
 /// Head words.  R: read-only to the caller (store() ignores changes).
 enum HeadWord : std::uint32_t {
-  kTIndex,              // R  a handle is (index, generation)
-  kTGeneration,         // R
-  kTOwner,              // R  owner number
-  kTBranchCount,        // R  changed by add_branch
-  kTRequestBlock,       // R  the request as received; 0 when shed
-  kTRequestBytes,       // R
-  kTReplyBlock,         // R  the last reply sent upstream, for retransmission
-  kTReplyBytes,         // R
-  kTKeyLo, kTKeyHi,     // R  keyed hash of the server transaction's identity (RFC 3261 17.2.3); 0: not in the index
-  kTKind,               // 1 INVITE server, 2 non-INVITE server, 3 client only (made by us)
+  kTIndex,         // R  a handle is (index, generation)
+  kTGeneration,    // R
+  kTOwner,         // R  owner number
+  kTBranchCount,   // R  changed by add_branch
+  kTRequestBlock,  // R  the request as received; 0 when shed
+  kTRequestBytes,  // R
+  kTReplyBlock,    // R  the last reply sent upstream, for retransmission
+  kTReplyBytes,    // R
+  kTKeyLo,
+  kTKeyHi,  // R  keyed hash of the server transaction's identity (RFC 3261 17.2.3); 0: not in the index
+  kTKind,   // 1 INVITE server, 2 non-INVITE server, 3 client only (made by us)
   kTState,
-  kTMethod,             // enum sip_method
+  kTMethod,  // enum sip_method
   kTFlags,
-  kTCode,               // last status code sent upstream
-  kTFlow,               // upstream: the flow the request came on ...
-  kTPort,               //           and where responses go
-  kTAddress0, kTAddress1, kTAddress2, kTAddress3,   // IPv6, or IPv4-mapped; network byte order
-  kTDialogIndex,        // the dialog that was tracked with it; holds it (one of the record's holds)
+  kTCode,  // last status code sent upstream
+  kTFlow,  // upstream: the flow the request came on ...
+  kTPort,  //           and where responses go
+  kTAddress0,
+  kTAddress1,
+  kTAddress2,
+  kTAddress3,     // IPv6, or IPv4-mapped; network byte order
+  kTDialogIndex,  // the dialog that was tracked with it; holds it (one of the record's holds)
   kTDialogGeneration,
-  kTDirection,          // 1 downstream, 2 upstream
-  kTRetransmitDue,      // server retransmission (timer G); 0: none
-  kTRetransmitInterval, // ticks
-  kTEndDue,             // when the record goes, or the state it waits in ends
-  kTRouteDue,           // a suspended route's deadline
-  kTOnReply, kTOnFailure, kTOnBranch,               // route numbers, 0: none
-  kTCSeq,               // number of the request
-  kTLoopHash,           // what our branch's last 8 digits say (RFC 5393 4.2)
-  kTCreated,            // tick
-  kTUser0, kTUser1, kTUser2, kTUser3, kTUser4,
-  kTHeadEnd             // = kHeadWords - 1 at most
+  kTDirection,           // 1 downstream, 2 upstream
+  kTRetransmitDue,       // server retransmission (timer G); 0: none
+  kTRetransmitInterval,  // ticks
+  kTEndDue,              // when the record goes, or the state it waits in ends
+  kTRouteDue,            // a suspended route's deadline
+  kTOnReply,
+  kTOnFailure,
+  kTOnBranch,  // route numbers, 0: none
+  kTCSeq,      // number of the request
+  kTLoopHash,  // what our branch's last 8 digits say (RFC 5393 4.2)
+  kTCreated,   // tick
+  kTUser0,
+  kTUser1,
+  kTUser2,
+  kTUser3,
+  kTUser4,
+  kTHeadEnd  // = kHeadWords - 1 at most
 };
 
 enum BranchWord : std::uint32_t {
-  kBEditsBlock,         // R  edits against the request that make this branch's copy
-  kBEditsBytes,         // R
-  kBReplyBlock,         // R  its best response while others are awaited
-  kBReplyBytes,         // R
+  kBEditsBlock,  // R  edits against the request that make this branch's copy
+  kBEditsBytes,  // R
+  kBReplyBlock,  // R  its best response while others are awaited
+  kBReplyBytes,  // R
   kBState,
-  kBCode,               // last status code received, 0: none
-  kBFlow, kBPort, kBAddress0, kBAddress1, kBAddress2, kBAddress3,
-  kBRetransmitDue,      // timers A, E
+  kBCode,  // last status code received, 0: none
+  kBFlow,
+  kBPort,
+  kBAddress0,
+  kBAddress1,
+  kBAddress2,
+  kBAddress3,
+  kBRetransmitDue,  // timers A, E
   kBRetransmitInterval,
-  kBFinalDue,           // timers B, F, C
-  kBEndDue,             // timers D, K and the end of a CANCEL's patience
+  kBFinalDue,  // timers B, F, C
+  kBEndDue,    // timers D, K and the end of a CANCEL's patience
   kBFlags,
-  kBHash,               // authenticates our Via branch
-  kBCSeqReceived, kBCSeqSent,   // restored in replies when they differ
-  kBToTag,              // 32-bit hash of the To tag of its last response
-  kBUser0, kBUser1,
-  kBEnd                 // = kBranchWords - 1 at most
+  kBHash,  // authenticates our Via branch
+  kBCSeqReceived,
+  kBCSeqSent,  // restored in replies when they differ
+  kBToTag,     // 32-bit hash of the To tag of its last response
+  kBUser0,
+  kBUser1,
+  kBEnd  // = kBranchWords - 1 at most
 };
 
 /// One edit: at `offset` of the request drop `drop` bytes and put `insert` bytes of the text there.
@@ -86,7 +104,8 @@ struct Edit {
 inline constexpr std::uint32_t kEditsMax = 32;
 
 /// True if the edits are sorted, do not overlap, lie within `message_bytes` and insert exactly `text_bytes`.
-[[nodiscard]] bool edits_fit(std::span<const Edit> edits, std::size_t text_bytes, std::size_t message_bytes) noexcept;
+[[nodiscard]] bool edits_fit(std::span<const Edit> edits, std::size_t text_bytes,
+                             std::size_t message_bytes) noexcept;
 
 /// Blocks that messages under way still point into: given back to the arena by the owner once they are sent.
 class Graveyard {
@@ -115,24 +134,26 @@ struct Bucket;
 class Segment;
 struct Rebuild;
 
-/// A view over all transactions of a segment, held by one thread.  create, attach and verify are segment.h's; a live
-/// record that names a dialog (kTDialogIndex) is one of that dialog's holds, which attach() counts: whoever sets the word
-/// has called Table::hold, whoever frees the record calls Table::drop.
+/// A view over all transactions of a segment, held by one thread.  create, attach and verify are segment.h's;
+/// a live record that names a dialog (kTDialogIndex) is one of that dialog's holds, which attach() counts:
+/// whoever sets the word has called Table::hold, whoever frees the record calls Table::drop.
 class Transactions {
  public:
   using Registers = std::span<std::uint32_t, kRegisterWords>;
 
   Transactions() noexcept = default;
-  /// `thread` is the caller's own number (layout.h); `graveyard` (may be null) receives the blocks that records let go.
+  /// `thread` is the caller's own number (layout.h); `graveyard` (may be null) receives the blocks that
+  /// records let go.
   Transactions(Segment& segment, std::uint32_t thread, Graveyard* graveyard = nullptr) noexcept;
 
-  /// A dead worker's successor arms every record of the owner again (one may have been taken out and not stored).
+  /// A dead worker's successor arms every record of the owner again (one may have been taken out and not
+  /// stored).
   void rearm(std::uint32_t owner) noexcept;
 
-  /// A new record of `owner` that keeps a copy of `request` (may be empty); the registers are zero but for what is
-  /// known.  `key` != 0 enters it in the index.  kNoMemory.
-  [[nodiscard]] Status create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request, Need need,
-                              Registers out) noexcept;
+  /// A new record of `owner` that keeps a copy of `request` (may be empty); the registers are zero but for
+  /// what is known.  `key` != 0 enters it in the index.  kNoMemory.
+  [[nodiscard]] Status create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request,
+                              Need need, Registers out) noexcept;
   /// Finds by key among the records of `owner`.  kNotFound.
   [[nodiscard]] Status find(std::uint32_t owner, std::uint64_t key, Registers out) noexcept;
   [[nodiscard]] Status load(std::uint32_t index, std::uint32_t generation, Registers out) noexcept;
@@ -145,9 +166,10 @@ class Transactions {
   void free(std::uint32_t index) noexcept;
 
   /// Adds a branch: checks the edits against the request, keeps them.  Its words start at
-  /// kHeadWords + n * kBranchWords of the registers, zero but for the blocks.  kLimit, kNoMemory, kBadMessage.
-  [[nodiscard]] Status add_branch(Registers registers, std::span<const Edit> edits, std::span<const std::uint8_t> text,
-                                  Need need) noexcept;
+  /// kHeadWords + n * kBranchWords of the registers, zero but for the blocks.  kLimit, kNoMemory,
+  /// kBadMessage.
+  [[nodiscard]] Status add_branch(Registers registers, std::span<const Edit> edits,
+                                  std::span<const std::uint8_t> text, Need need) noexcept;
   /// Replaces the stored reply (of the record, or of branch n) by `bytes`; empty drops it.
   [[nodiscard]] Status set_reply(Registers registers, std::span<const std::uint8_t> bytes) noexcept;
   [[nodiscard]] Status set_branch_reply(Registers registers, std::uint32_t branch,
@@ -155,18 +177,22 @@ class Transactions {
   /// Gives back what a finished transaction no longer needs: the request and all edits.
   void shed(Registers registers) noexcept;
 
-  /// Takes at most `out.size()` records whose earliest deadline is past out of the owner's wheel; each is named by its
-  /// index in `out`.  The caller loads, acts and stores (which arms again).
-  [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_tick, std::span<std::uint32_t> out) noexcept;
+  /// Takes at most `out.size()` records whose earliest deadline is past out of the owner's wheel; each is
+  /// named by its index in `out`.  The caller loads, acts and stores (which arms again).
+  [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_tick,
+                                      std::span<std::uint32_t> out) noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;
   /// Ticks until a timer of `owner` may be due, at most `ahead`.
-  [[nodiscard]] std::uint32_t quiet_ticks(std::uint32_t owner, std::uint32_t now_tick, std::uint32_t ahead) const noexcept;
+  [[nodiscard]] std::uint32_t quiet_ticks(std::uint32_t owner, std::uint32_t now_tick,
+                                          std::uint32_t ahead) const noexcept;
 
-  /// What messages are made of: a record's stored bytes.  Empty if there are none, or no such record or branch.
+  /// What messages are made of: a record's stored bytes.  Empty if there are none, or no such record or
+  /// branch.
   [[nodiscard]] std::span<const std::uint8_t> request(std::uint32_t index) const noexcept;
   [[nodiscard]] std::span<const std::uint8_t> reply(std::uint32_t index) const noexcept;
-  [[nodiscard]] std::span<const std::uint8_t> branch_reply(std::uint32_t index, std::uint32_t branch) const noexcept;
+  [[nodiscard]] std::span<const std::uint8_t> branch_reply(std::uint32_t index,
+                                                           std::uint32_t branch) const noexcept;
   /// The edits of a branch and their text; false if there are none.
   [[nodiscard]] bool branch_edits(std::uint32_t index, std::uint32_t branch, std::span<const Edit>* edits,
                                   std::span<const std::uint8_t>* text) const noexcept;
@@ -196,7 +222,7 @@ class Transactions {
   Arena* arena_ = nullptr;
   Undo undo_;
   Graveyard* graveyard_ = nullptr;
-  TransactionRecord* records_ = nullptr;   // number 0 is not used, here and below
+  TransactionRecord* records_ = nullptr;  // number 0 is not used, here and below
   TransactionLink* links_ = nullptr;
   WheelNode* nodes_ = nullptr;
   Bucket* buckets_ = nullptr;

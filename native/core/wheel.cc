@@ -9,7 +9,9 @@ namespace {
 constexpr std::uint32_t kSlotMask = kWheelSlots - 1;
 
 /// `tick` is not later than `now`.
-bool is_past(std::uint32_t tick, std::uint32_t now) noexcept { return static_cast<std::int32_t>(tick - now) <= 0; }
+bool is_past(std::uint32_t tick, std::uint32_t now) noexcept {
+  return static_cast<std::int32_t>(tick - now) <= 0;
+}
 
 }  // namespace
 
@@ -27,10 +29,10 @@ void Wheel::arm(std::uint32_t node, std::uint32_t due) noexcept {
   // The slot being walked counts as walked: what is armed for it comes with the next one.
   const std::uint32_t walked = head_->done + head_->walking;
   if (is_past(due, walked)) due = walked + 1;
-  if (due == 0) due = 1;   // 0 says "not linked"
+  if (due == 0) due = 1;  // 0 says "not linked"
   if (n.at != 0) {
     if (is_past(n.at, due)) {
-      n.due = due;   // later than where it is linked: put right when that tick comes
+      n.due = due;  // later than where it is linked: put right when that tick comes
       return;
     }
     unlink(node);
@@ -83,13 +85,13 @@ std::uint32_t Wheel::advance(std::uint32_t now, std::span<std::uint32_t> out) no
       const std::uint32_t node = head_->cursor;
       WheelNode& n = nodes_[node];
       head_->cursor = n.next;
-      if (!is_past(n.at, now)) continue;   // another turn
+      if (!is_past(n.at, now)) continue;  // another turn
       const std::uint32_t due = n.due;
       unlink(node);
       if (is_past(due, now)) {
         out[taken++] = node;
       } else {
-        link(node, due);   // it was moved to a later tick meanwhile
+        link(node, due);  // it was moved to a later tick meanwhile
       }
     }
     head_->walking = 0;

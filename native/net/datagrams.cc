@@ -18,9 +18,10 @@ namespace holdfast::net {
 
 namespace {
 
-constexpr std::uint32_t kMappedPrefix = 0xffff0000u;   // words[2] of ::ffff:a.b.c.d, as its bytes stand in memory
+constexpr std::uint32_t kMappedPrefix =
+    0xffff0000u;  // words[2] of ::ffff:a.b.c.d, as its bytes stand in memory
 constexpr int kSendWaitMs = 2;
-constexpr int kSendWaitsMax = 5;                        // in one send(): then a full socket is a failure at once
+constexpr int kSendWaitsMax = 5;  // in one send(): then a full socket is a failure at once
 
 Address mapped(in_addr v4) noexcept { return {0, 0, kMappedPrefix, v4.s_addr}; }
 
@@ -67,7 +68,9 @@ void describe(std::uint32_t* words, std::uint32_t slot, std::uint32_t message, s
 
 }  // namespace
 
-bool Endpoint::is_v4() const noexcept { return address[0] == 0 && address[1] == 0 && address[2] == kMappedPrefix; }
+bool Endpoint::is_v4() const noexcept {
+  return address[0] == 0 && address[1] == 0 && address[2] == kMappedPrefix;
+}
 
 std::optional<Address> read_address(const std::string& text) noexcept {
   std::string bare = text;
@@ -106,7 +109,8 @@ std::uint32_t place(std::uint8_t* memory, std::uint32_t slot, std::span<const st
   return at;
 }
 
-// -- out ---------------------------------------------------------------------------------------------------------------
+// -- out
+// ---------------------------------------------------------------------------------------------------------------
 
 Status Outbox::add(Outgoing message, std::span<const iovec> pieces) noexcept {
   if (pieces.empty() || pieces.size() > kPiecesMax) return Status::kOutOfRange;
@@ -128,7 +132,8 @@ void Outbox::flush(Wire& wire) noexcept {
   count_ = piece_count_ = 0;
 }
 
-// -- UDP ---------------------------------------------------------------------------------------------------------------
+// -- UDP
+// ---------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -165,7 +170,7 @@ std::uint32_t port_of(int descriptor) noexcept {
   sockaddr_in6 name{};
   socklen_t length = sizeof name;
   getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &length);
-  return ntohs(name.sin6_port);   // at the same place in both families
+  return ntohs(name.sin6_port);  // at the same place in both families
 }
 
 }  // namespace
@@ -208,12 +213,14 @@ std::span<const int> Sockets::of_worker(std::uint32_t worker) const noexcept {
 }
 
 std::uint64_t Sockets::kernel_drops() const noexcept {
-  // The socket's own count, read when somebody asks: SO_RXQ_OVFL would tell the same with a control message per datagram.
+  // The socket's own count, read when somebody asks: SO_RXQ_OVFL would tell the same with a control message
+  // per datagram.
   std::uint64_t drops = 0;
   for (const int descriptor : descriptors_) {
     std::uint32_t words[SK_MEMINFO_VARS] = {};
     socklen_t length = sizeof words;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, words, &length) == 0 && length > SK_MEMINFO_DROPS * sizeof *words) {
+    if (getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, words, &length) == 0 &&
+        length > SK_MEMINFO_DROPS * sizeof *words) {
       drops += words[SK_MEMINFO_DROPS];
     }
   }
@@ -240,9 +247,13 @@ UdpWire::UdpWire(std::shared_ptr<Sockets> sockets, std::uint32_t worker) noexcep
   }
 }
 
-std::span<const int> UdpWire::descriptors() const noexcept { return receives_ ? descriptors_ : std::span<const int>{}; }
+std::span<const int> UdpWire::descriptors() const noexcept {
+  return receives_ ? descriptors_ : std::span<const int>{};
+}
 
-std::uint32_t UdpWire::flows() const noexcept { return static_cast<std::uint32_t>(sockets_->listen().size()); }
+std::uint32_t UdpWire::flows() const noexcept {
+  return static_cast<std::uint32_t>(sockets_->listen().size());
+}
 
 std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t room) noexcept {
   if (!receives_) return 0;
@@ -250,7 +261,8 @@ std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t
   std::uint8_t* memory = slots.memory();
   std::uint32_t received = 0;
   const std::uint32_t sockets = static_cast<std::uint32_t>(descriptors_.size());
-  // Every socket is asked once; the one asked first changes, so that none is starved by a full batch of another.
+  // Every socket is asked once; the one asked first changes, so that none is starved by a full batch of
+  // another.
   for (std::uint32_t asked = 0; asked < sockets && received < room; ++asked) {
     const std::uint32_t socket = (next_ + asked) % sockets;
     const std::uint32_t wanted = room - received;
@@ -330,12 +342,13 @@ void UdpWire::send_group(int descriptor, std::span<const Outgoing* const> messag
       poll(&writable, 1, kSendWaitMs);
       continue;
     }
-    failures.add(*messages[sent], error);   // this one only; the rest goes
+    failures.add(*messages[sent], error);  // this one only; the rest goes
     ++sent;
   }
 }
 
-// -- memory ------------------------------------------------------------------------------------------------------------
+// -- memory
+// ------------------------------------------------------------------------------------------------------------
 
 MemoryNetwork::MemoryNetwork(std::vector<Endpoint> listen, std::uint32_t workers)
     : listen_(std::move(listen)), arrived_(workers) {}
@@ -372,8 +385,8 @@ std::uint32_t MemoryWire::receive(Slots& slots, std::uint32_t* batch, std::uint3
     const MemoryNetwork::Arrived& datagram = arrived.front();
     const std::uint32_t slot = slots.take();
     std::uint32_t* words = batch + received * kBatchWords;
-    describe(words, slot, place(slots.memory(), slot, datagram.bytes), static_cast<std::uint32_t>(datagram.bytes.size()),
-             datagram.socket + 1);
+    describe(words, slot, place(slots.memory(), slot, datagram.bytes),
+             static_cast<std::uint32_t>(datagram.bytes.size()), datagram.socket + 1);
     words[kNPort] = datagram.source.port;
     std::copy(datagram.source.address.begin(), datagram.source.address.end(), words + kNAddress0);
     arrived.pop_front();
@@ -402,9 +415,12 @@ void MemoryWire::send(std::span<const Outgoing> messages, const iovec* pieces, F
   }
 }
 
-std::uint32_t MemoryWire::flows() const noexcept { return static_cast<std::uint32_t>(network_->listen_.size()); }
+std::uint32_t MemoryWire::flows() const noexcept {
+  return static_cast<std::uint32_t>(network_->listen_.size());
+}
 
-// -- waking ------------------------------------------------------------------------------------------------------------
+// -- waking
+// ------------------------------------------------------------------------------------------------------------
 
 Wakes::Wakes(std::uint32_t owners) : wakes_(owners) {
   for (Wake& wake : wakes_) wake.descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -427,6 +443,8 @@ void Wakes::seen(std::uint32_t owner) noexcept {
   wakes_[owner].pending.exchange(false, std::memory_order_acq_rel);
 }
 
-int Wakes::descriptor(std::uint32_t owner) const noexcept { return owner < wakes_.size() ? wakes_[owner].descriptor : -1; }
+int Wakes::descriptor(std::uint32_t owner) const noexcept {
+  return owner < wakes_.size() ? wakes_[owner].descriptor : -1;
+}
 
 }  // namespace holdfast::net

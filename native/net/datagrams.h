@@ -1,7 +1,8 @@
 // net/datagrams.h - a batch in, straight into the worker's memory; a batch out, by iovec.
 //
-// A Wire is the network as one worker sees it: UdpWire over the process's sockets, MemoryWire over queues in memory for
-// tests.  Above it a datagram is described by kBatchWords words, an outgoing message by its destination and pieces.
+// A Wire is the network as one worker sees it: UdpWire over the process's sockets, MemoryWire over queues in
+// memory for tests.  Above it a datagram is described by kBatchWords words, an outgoing message by its
+// destination and pieces.
 #pragma once
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -45,15 +46,18 @@ struct Endpoint {
 /// What TypeScript reads of one received datagram.
 enum BatchWord : std::uint32_t {
   kNSlot,
-  kNMessage,                 // offset in the worker's memory
+  kNMessage,  // offset in the worker's memory
   kNLength,
-  kNWords,                   // offset of the slot's parser words
-  kNFlow,                    // number of the listen address, from 1
-  kNPort,                    // of the source
-  kNAddress0, kNAddress1, kNAddress2, kNAddress3,
-  kNSteered,                 // how often it has been handed from shard to shard
-  kNOwnerGuess,              // whom the scan thinks it belongs to; the receiver if it could not tell
-  kNTick,                    // of its reception
+  kNWords,  // offset of the slot's parser words
+  kNFlow,   // number of the listen address, from 1
+  kNPort,   // of the source
+  kNAddress0,
+  kNAddress1,
+  kNAddress2,
+  kNAddress3,
+  kNSteered,     // how often it has been handed from shard to shard
+  kNOwnerGuess,  // whom the scan thinks it belongs to; the receiver if it could not tell
+  kNTick,        // of its reception
   kNWordEnd
 };
 inline constexpr std::uint32_t kBatchWords = 16;
@@ -62,7 +66,8 @@ static_assert(kNWordEnd <= kBatchWords);
 /// Puts a datagram that stands elsewhere into `slot`; returns the offset of the message in the memory.
 std::uint32_t place(std::uint8_t* memory, std::uint32_t slot, std::span<const std::uint8_t> bytes) noexcept;
 
-// -- out ---------------------------------------------------------------------------------------------------------------
+// -- out
+// ---------------------------------------------------------------------------------------------------------------
 
 inline constexpr std::uint32_t kOutMessagesMax = 256;
 inline constexpr std::uint32_t kOutPiecesMax = 4096;
@@ -72,24 +77,25 @@ inline constexpr std::uint32_t kNoBranch = 0xffffffff;
 struct Outgoing {
   std::uint32_t flow = 0;
   Endpoint to;
-  std::uint32_t tag = 0;               // the sender's: a transaction's index
-  std::uint32_t branch = kNoBranch;    // of the transaction
+  std::uint32_t tag = 0;             // the sender's: a transaction's index
+  std::uint32_t branch = kNoBranch;  // of the transaction
   std::uint32_t first_piece = 0, pieces = 0;
 };
 
 /// A message that could not be sent.
 struct Failure {
-  std::uint32_t tag, branch, error;    // errno
+  std::uint32_t tag, branch, error;  // errno
 };
 
 class Failures {
  public:
   void add(const Outgoing& message, int error) noexcept {
     ++total_;
-    if (count_ < kFailuresMax) list_[count_++] = {message.tag, message.branch, static_cast<std::uint32_t>(error)};
+    if (count_ < kFailuresMax)
+      list_[count_++] = {message.tag, message.branch, static_cast<std::uint32_t>(error)};
   }
   [[nodiscard]] std::span<const Failure> list() const noexcept { return {list_, count_}; }
-  [[nodiscard]] std::uint64_t total() const noexcept { return total_; }   // since the beginning
+  [[nodiscard]] std::uint64_t total() const noexcept { return total_; }  // since the beginning
   void clear() noexcept { count_ = 0; }
 
  private:
@@ -101,10 +107,11 @@ class Failures {
 class Wire {
  public:
   virtual ~Wire() = default;
-  /// Receives at most `room` (<= kBatchMax) datagrams without waiting, fewer if slots are short; writes kBatchWords of each
-  /// to `batch` (slot to address; the rest is 0) and takes a slot for each.
+  /// Receives at most `room` (<= kBatchMax) datagrams without waiting, fewer if slots are short; writes
+  /// kBatchWords of each to `batch` (slot to address; the rest is 0) and takes a slot for each.
   virtual std::uint32_t receive(Slots& slots, std::uint32_t* batch, std::uint32_t room) noexcept = 0;
-  /// Sends all messages in order per flow; one that cannot be sent goes to `failures`, the others are sent all the same.
+  /// Sends all messages in order per flow; one that cannot be sent goes to `failures`, the others are sent
+  /// all the same.
   virtual void send(std::span<const Outgoing> messages, const iovec* pieces, Failures& failures) noexcept = 0;
   /// File descriptors whose readability announces datagrams.
   [[nodiscard]] virtual std::span<const int> descriptors() const noexcept { return {}; }
@@ -134,21 +141,24 @@ class Outbox {
   Failures failures_;
 };
 
-// -- UDP ---------------------------------------------------------------------------------------------------------------
+// -- UDP
+// ---------------------------------------------------------------------------------------------------------------
 
 /// Why sockets could not be opened.
 struct ListenFault {
-  std::size_t listen = 0;   // index of the address
-  int error = 0;            // errno
+  std::size_t listen = 0;  // index of the address
+  int error = 0;           // errno
 };
 
-/// The sockets of this process: one group of SO_REUSEPORT sockets per listen address, one socket of it per worker.  When a
-/// worker dies, its sockets and what waits in them stay for its successor; the groups never change.
+/// The sockets of this process: one group of SO_REUSEPORT sockets per listen address, one socket of it per
+/// worker.  When a worker dies, its sockets and what waits in them stay for its successor; the groups never
+/// change.
 class Sockets {
  public:
   /// Binds each address once alone, so that another program there is found, then `workers` times together.
   [[nodiscard]] static std::shared_ptr<Sockets> open(std::span<const Endpoint> listen, std::uint32_t workers,
-                                                     std::uint32_t receive_buffer_bytes, ListenFault* fault) noexcept;
+                                                     std::uint32_t receive_buffer_bytes,
+                                                     ListenFault* fault) noexcept;
   ~Sockets();
   Sockets(const Sockets&) = delete;
   Sockets& operator=(const Sockets&) = delete;
@@ -156,22 +166,23 @@ class Sockets {
   [[nodiscard]] std::span<const int> of_worker(std::uint32_t worker) const noexcept;
   [[nodiscard]] std::span<const Endpoint> listen() const noexcept { return listen_; }
   [[nodiscard]] std::uint32_t workers() const noexcept { return workers_; }
-  /// Datagrams that the kernel dropped because a socket's buffer was full, over all sockets since they were opened.
+  /// Datagrams that the kernel dropped because a socket's buffer was full, over all sockets since they were
+  /// opened.
   [[nodiscard]] std::uint64_t kernel_drops() const noexcept;
   /// What the kernel granted, of the first socket.
   [[nodiscard]] std::uint32_t receive_buffer_bytes() const noexcept;
 
  private:
   Sockets() = default;
-  std::vector<Endpoint> listen_;       // with the real ports where 0 was asked for
-  std::vector<int> descriptors_;       // worker by worker
+  std::vector<Endpoint> listen_;  // with the real ports where 0 was asked for
+  std::vector<int> descriptors_;  // worker by worker
   std::uint32_t workers_ = 0;
 };
 
 class UdpWire final : public Wire {
  public:
-  /// `worker` receives from its own sockets.  A thread without sockets (worker >= sockets->workers()) only sends, through
-  /// those of worker 0.
+  /// `worker` receives from its own sockets.  A thread without sockets (worker >= sockets->workers()) only
+  /// sends, through those of worker 0.
   UdpWire(std::shared_ptr<Sockets> sockets, std::uint32_t worker) noexcept;
 
   std::uint32_t receive(Slots& slots, std::uint32_t* batch, std::uint32_t room) noexcept override;
@@ -186,7 +197,7 @@ class UdpWire final : public Wire {
   std::shared_ptr<Sockets> sockets_;
   bool receives_;
   std::span<const int> descriptors_;
-  std::uint32_t next_ = 0;             // the socket that is asked first, in turn
+  std::uint32_t next_ = 0;  // the socket that is asked first, in turn
   mmsghdr in_[kBatchMax];
   iovec in_pieces_[kBatchMax][2];
   sockaddr_in6 in_names_[kBatchMax];
@@ -194,7 +205,8 @@ class UdpWire final : public Wire {
   sockaddr_in6 out_names_[kOutMessagesMax];
 };
 
-// -- memory ------------------------------------------------------------------------------------------------------------
+// -- memory
+// ------------------------------------------------------------------------------------------------------------
 
 /// A network in memory: what arrives is put by a test, what leaves is taken by it; the clock is the test's.
 class MemoryNetwork {
@@ -202,7 +214,8 @@ class MemoryNetwork {
   MemoryNetwork(std::vector<Endpoint> listen, std::uint32_t workers);
 
   /// False: no such worker or socket, or more than 65,535 bytes.
-  bool put(std::uint32_t worker, std::uint32_t socket, const Endpoint& source, std::span<const std::uint8_t> bytes);
+  bool put(std::uint32_t worker, std::uint32_t socket, const Endpoint& source,
+           std::span<const std::uint8_t> bytes);
   struct Left {
     std::uint32_t socket;
     Endpoint to;
@@ -222,14 +235,15 @@ class MemoryNetwork {
   };
   std::mutex lock_;
   std::vector<Endpoint> listen_;
-  std::vector<std::deque<Arrived>> arrived_;   // per worker
+  std::vector<std::deque<Arrived>> arrived_;  // per worker
   std::deque<Left> left_;
   std::vector<std::pair<Endpoint, int>> failing_;
 };
 
 class MemoryWire final : public Wire {
  public:
-  MemoryWire(std::shared_ptr<MemoryNetwork> network, std::uint32_t worker) : network_(std::move(network)), worker_(worker) {}
+  MemoryWire(std::shared_ptr<MemoryNetwork> network, std::uint32_t worker)
+      : network_(std::move(network)), worker_(worker) {}
 
   std::uint32_t receive(Slots& slots, std::uint32_t* batch, std::uint32_t room) noexcept override;
   void send(std::span<const Outgoing> messages, const iovec* pieces, Failures& failures) noexcept override;
@@ -240,7 +254,8 @@ class MemoryWire final : public Wire {
   std::uint32_t worker_;
 };
 
-// -- waking ------------------------------------------------------------------------------------------------------------
+// -- waking
+// ------------------------------------------------------------------------------------------------------------
 
 /// One eventfd per owner; threads of this process wake each other by them.
 class Wakes {

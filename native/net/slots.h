@@ -1,15 +1,13 @@
 // net/slots.h - one worker's memory, drawn byte by byte: where datagrams land and where TypeScript writes.
 //
-//     0          the parser module's own stack and data                                   kParserReservedBytes
-//     kSlotsAt   kSlots receive slots: 2,048 bytes and padding, stride kSlotStride
-//     kWordsAt   kSlots areas of parser words
-//     kOverflowAt  per slot: 2,048 bytes of headroom, 65,536 bytes, padding
-//     kScratchAt   header text written by TypeScript                                      kScratchBytes
-//     kMemoryBytes
+//     0          the parser module's own stack and data kParserReservedBytes kSlotsAt   kSlots receive slots:
+//     2,048 bytes and padding, stride kSlotStride kWordsAt   kSlots areas of parser words kOverflowAt  per
+//     slot: 2,048 bytes of headroom, 65,536 bytes, padding kScratchAt   header text written by TypeScript
+//     kScratchBytes kMemoryBytes
 //
-// A datagram is received into its slot and, from byte 2,048 on, into the slot's overflow area; if it is that long its
-// beginning is copied into the headroom, so that the message is contiguous wherever it lies.  Pages never touched cost
-// nothing: free slots are handed out last in, first out.
+// A datagram is received into its slot and, from byte 2,048 on, into the slot's overflow area; if it is that
+// long its beginning is copied into the headroom, so that the message is contiguous wherever it lies.  Pages
+// never touched cost nothing: free slots are handed out last in, first out.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +16,8 @@
 
 namespace holdfast::net {
 
-inline constexpr std::uint32_t kBatchMax = 64;                    // datagrams
-inline constexpr std::uint32_t kSlots = 576;                      // kBatchMax, and 512 kept by suspended routes
+inline constexpr std::uint32_t kBatchMax = 64;  // datagrams
+inline constexpr std::uint32_t kSlots = 576;    // kBatchMax, and 512 kept by suspended routes
 inline constexpr std::uint32_t kPaddingBytes = 64;
 static_assert(kPaddingBytes >= SIP_PADDING);
 
@@ -43,8 +41,12 @@ inline constexpr std::uint32_t kMemoryBytes =
     (kScratchAt + kScratchBytes + kPaddingBytes + kWasmPageBytes - 1) / kWasmPageBytes * kWasmPageBytes;
 static_assert(kSlotStride % 64 == 0 && kWordsAt % 64 == 0 && kOverflowAt % 64 == 0 && kScratchAt % 64 == 0);
 
-[[nodiscard]] constexpr std::uint32_t slot_at(std::uint32_t slot) noexcept { return kSlotsAt + slot * kSlotStride; }
-[[nodiscard]] constexpr std::uint32_t words_at(std::uint32_t slot) noexcept { return kWordsAt + slot * kWordsBytes; }
+[[nodiscard]] constexpr std::uint32_t slot_at(std::uint32_t slot) noexcept {
+  return kSlotsAt + slot * kSlotStride;
+}
+[[nodiscard]] constexpr std::uint32_t words_at(std::uint32_t slot) noexcept {
+  return kWordsAt + slot * kWordsBytes;
+}
 /// The second part of a long datagram; its headroom lies before.
 [[nodiscard]] constexpr std::uint32_t overflow_at(std::uint32_t slot) noexcept {
   return kOverflowAt + slot * kOverflowStride + kHeadroomBytes;
@@ -59,7 +61,9 @@ class Slots {
 
   [[nodiscard]] std::uint32_t free_count() const noexcept { return free_count_; }
   /// The slot that take() would give after `ahead` others; ahead < free_count().
-  [[nodiscard]] std::uint32_t peek(std::uint32_t ahead) const noexcept { return free_[free_count_ - 1 - ahead]; }
+  [[nodiscard]] std::uint32_t peek(std::uint32_t ahead) const noexcept {
+    return free_[free_count_ - 1 - ahead];
+  }
   /// Takes a free slot for the batch in hand; free_count() > 0.
   std::uint32_t take() noexcept {
     const std::uint32_t slot = free_[--free_count_];

@@ -1,7 +1,7 @@
 // net/splice.h - received bytes + edits -> iovecs, every offset checked against the message.
 //
-// Nothing is copied: the pieces point into the message and into the text of the edits, which must stay as they are until
-// the message has been sent.
+// Nothing is copied: the pieces point into the message and into the text of the edits, which must stay as
+// they are until the message has been sent.
 #pragma once
 #include <sys/uio.h>
 
@@ -15,7 +15,8 @@ namespace holdfast::net {
 /// A message cut by kEditsMax edits has at most this many pieces.
 inline constexpr std::uint32_t kPiecesMax = 2 * kEditsMax + 1;
 
-/// Writes the pieces of `message` with `edits` applied; returns how many, 0 if an edit does not fit or `out` is too small.
+/// Writes the pieces of `message` with `edits` applied; returns how many, 0 if an edit does not fit or `out`
+/// is too small.
 [[nodiscard]] std::uint32_t splice(std::span<const std::uint8_t> message, std::span<const Edit> edits,
                                    std::span<const std::uint8_t> text, std::span<iovec> out) noexcept;
 

@@ -1,4 +1,5 @@
-// Three threads post to one mailbox while its owner takes: nothing is torn, lost or out of its sender's order.
+// Three threads post to one mailbox while its owner takes: nothing is torn, lost or out of its sender's
+// order.
 #include "core/mailbox.h"
 
 #include <doctest/doctest.h>
@@ -29,9 +30,10 @@ TEST_CASE("mailbox: many producers, one consumer") {
         DatagramLetter letter;
         letter.flow = p;
         letter.tick = n;
-        if (mailboxes.post_datagram(0, letter, bytes) != Status::kOk) ++refused;   // a drop: numbers may be missing
+        if (mailboxes.post_datagram(0, letter, bytes) != Status::kOk)
+          ++refused;  // a drop: numbers may be missing
         const std::uint32_t words[] = {p, n};
-        while (mailboxes.post(0, words) != Status::kOk) std::this_thread::yield();   // never lost
+        while (mailboxes.post(0, words) != Status::kOk) std::this_thread::yield();  // never lost
       }
     });
   }

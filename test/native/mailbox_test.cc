@@ -77,7 +77,7 @@ TEST_CASE("mailbox: full is full, for datagrams and letters each by itself, and 
   const std::vector<std::uint8_t> big(kDatagramBytesMax);
   int posted = 0;
   while (t.mailboxes.post_datagram(0, {}, big) == Status::kOk) ++posted;
-  CHECK(posted == 7);   // of 512 KiB
+  CHECK(posted == 7);  // of 512 KiB
   const std::uint32_t words[] = {1, 2, 3};
   CHECK(t.mailboxes.post(0, words) == Status::kOk);
   int letters = 1;
@@ -105,8 +105,10 @@ TEST_CASE("mailbox: random sizes wrap around many times in order") {
   std::uint64_t posted = 0;
   for (int step = 0; step < 30'000; ++step) {
     if (random() % 2) {
-      std::string text(random() % (random() % 10 == 0 ? kDatagramBytesMax : 900), static_cast<char>('a' + random() % 26));
-      if (t.mailboxes.post_datagram(1, {.tick = static_cast<std::uint32_t>(posted)}, bytes(text)) == Status::kOk) {
+      std::string text(random() % (random() % 10 == 0 ? kDatagramBytesMax : 900),
+                       static_cast<char>('a' + random() % 26));
+      if (t.mailboxes.post_datagram(1, {.tick = static_cast<std::uint32_t>(posted)}, bytes(text)) ==
+          Status::kOk) {
         expected.push_back(std::move(text));
         ++posted;
       }

@@ -16,7 +16,9 @@ namespace {
 
 struct TestWheel {
   explicit TestWheel(std::uint32_t nodes_max, std::uint32_t now = 0)
-      : head(std::make_unique<WheelHead>()), nodes(nodes_max + 1), wheel(head.get(), nodes.data(), nodes_max) {
+      : head(std::make_unique<WheelHead>()),
+        nodes(nodes_max + 1),
+        wheel(head.get(), nodes.data(), nodes_max) {
     wheel.reset(now);
   }
   /// Everything that is due at `now`, over as many advances as it takes.
@@ -104,8 +106,8 @@ TEST_CASE("wheel: one advance is bounded, the next goes on in the middle of a sl
   std::uint32_t out[kAdvanceNodesMax];
   CHECK(t.wheel.advance(5, out) == kAdvanceNodesMax);
   CHECK(t.wheel.behind(5));
-  t.wheel.cancel(out[0]);                         // no longer in it
-  for (std::uint32_t n = 1; n <= 1000; n += 2) t.wheel.cancel(n);   // among them the one where it goes on
+  t.wheel.cancel(out[0]);                                          // no longer in it
+  for (std::uint32_t n = 1; n <= 1000; n += 2) t.wheel.cancel(n);  // among them the one where it goes on
   const auto rest = t.all(5);
   CHECK(std::all_of(rest.begin(), rest.end(), [](std::uint32_t n) { return n <= 1000 && n % 2 == 0; }));
   CHECK(t.wheel.armed() == 2000);
@@ -129,7 +131,7 @@ TEST_CASE("wheel: ticks may pass 2^32") {
   const std::uint32_t start = 0xfffffff0;
   TestWheel t(4, start);
   t.wheel.arm(1, start + 8);
-  t.wheel.arm(2, start + 16);   // tick 0
+  t.wheel.arm(2, start + 16);  // tick 0
   t.wheel.arm(3, start + 40);
   CHECK(t.all(start + 7).empty());
   CHECK(t.all(start + 8) == std::vector<std::uint32_t>{1});
@@ -143,13 +145,13 @@ TEST_CASE("wheel: quiet_ticks never reaches past a timer") {
   t.wheel.arm(1, 30);
   CHECK(t.wheel.quiet_ticks(0, 100) == 30);
   CHECK(t.wheel.quiet_ticks(0, 20) == 20);
-  CHECK(t.wheel.quiet_ticks(31, 100) == 0);   // behind
+  CHECK(t.wheel.quiet_ticks(31, 100) == 0);  // behind
 }
 
 TEST_CASE("wheel: random arming, moving, cancelling and pauses agree with a map") {
   std::mt19937 random(7);
   TestWheel t(200);
-  std::map<std::uint32_t, std::uint32_t> due;   // node -> tick
+  std::map<std::uint32_t, std::uint32_t> due;  // node -> tick
   std::uint32_t now = 0;
   for (int step = 0; step < 20'000; ++step) {
     const std::uint32_t node = 1 + random() % 200;
