@@ -44,6 +44,7 @@ const holdfast = (id, title, settings) => ({
     ...['--routes', here('peers/routes.ts'), '--set', 'dialog:profiles_with_value=caller'],
     ...settings.flatMap((setting) => ['--set', setting]),
   ],
+  environment: ({ calleePort }) => ({ HOLDFAST_BENCH_NEXT_HOP: `sip:127.0.0.1:${calleePort}` }),
   /** Segment accounting, and what the process has of its own. */
   async memoryBytes(server) {
     const segment = await server.rpc('core.shmmem');
@@ -133,7 +134,10 @@ export class Server {
     this.command = pinned.join(' ');
     this.output = '';
     this.startedAt = performance.now();
-    this.child = spawn(pinned[0], pinned.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(pinned[0], pinned.slice(1), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...kind.environment?.(context) },
+    });
     this.pid = this.child.pid;
     const keep = (chunk) => {
       if (this.output.length < 65_536) this.output += chunk;
@@ -265,7 +269,8 @@ export function anonymousBytes(pid) {
   return kilobytes * 1024;
 }
 
-function family(pid) {
+/** A process and all that descend from it. */
+export function family(pid) {
   const parents = new Map();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;

@@ -1,0 +1,28 @@
+/**
+ * The policy of the benches: the default routes with a limit check, as the rival's configuration has it.
+ *
+ * Every call record-routes, has a dialog and is a member of its caller's profile value; the limit is asked for and
+ * never reached.
+ */
+import { routes } from 'holdfast';
+
+const CALLS_PER_CALLER_MAX = 1_000_000;
+const NEXT_HOP = process.env.HOLDFAST_BENCH_NEXT_HOP ?? 'sip:127.0.0.1:5090';
+
+export default routes({
+  request(r) {
+    if (!r.mf_process_maxfwd_header(10)) return r.sl_send_reply(483, 'Too Many Hops');
+    if (r.has_totag()) {
+      if (r.loose_route()) return r.t_relay();
+      if (r.is_method('ACK')) return;
+      return r.sl_send_reply(404, 'Not here');
+    }
+    if (r.is_method('INVITE')) {
+      r.record_route();
+      if (!r.dlg_try_profile('caller', r.$fU, CALLS_PER_CALLER_MAX)) return r.sl_send_reply(503, 'Limit');
+      r.dlg_manage();
+    }
+    r.$du = NEXT_HOP;
+    return r.t_relay();
+  },
+});

@@ -1,0 +1,147 @@
+/**
+ * Where a call's time goes: perf over the server while it is loaded, by stage.
+ *
+ *   node bench/profile.mjs [--server holdfast] [--rate 0] [--seconds 10] [--top 25] [--ports 5070]
+ *
+ * Samples by cpu-clock, for virtual machines have no hardware counters.  Stages: kernel (system calls and the loopback
+ * delivery), node and V8, TypeScript compiled by V8, the parser in WebAssembly, our addon, C library, others.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { machine, store, table } from './figures.mjs';
+import { faults, Load } from './load.mjs';
+import { family, SERVERS, Server } from './servers.mjs';
+
+const { values: flags } = parseArgs({
+  options: {
+    server: { type: 'string', default: 'holdfast' },
+    rate: { type: 'string', default: '0' },
+    seconds: { type: 'string', default: '10' },
+    top: { type: 'string', default: '25' },
+    ports: { type: 'string', default: '5070' },
+    cores: { type: 'string', default: '0,1' },
+  },
+});
+const WARM_S = 6;
+const SAMPLES_PER_SECOND = 1_999;
+/** INVITE 100 180 200 ACK BYE 200 at a proxy: six come in, seven go out. */
+const DATAGRAMS_PER_CALL = 13;
+const kind = SERVERS.find((server) => server.id === flags.server);
+const missing = kind ? kind.missing() : `no server ${flags.server}`;
+if (missing || spawnSync('perf', ['--version'], { stdio: 'ignore' }).status !== 0) {
+  console.error(missing ?? 'perf is not installed (Debian: apt-get install linux-perf)');
+  process.exit(1);
+}
+
+/** The stage of a sample, by the file and the symbol that it fell into. */
+function stageOf(file, symbol) {
+  if (file.includes('[kernel') || file.includes('[guest') || symbol.startsWith('[k]')) return 'kernel';
+  if (/\.node$/.test(file)) return 'our addon (C++)';
+  if (/^perf-\d+\.map$|^\[JIT\]|^jitted-|^\/\/anon|^anon|\[unknown\]/.test(file)) {
+    if (/wasm/i.test(symbol)) return 'parser (WebAssembly)';
+    return /^(JS|LazyCompile|Script|Function|Eval|RegExp)\b|[*~^+]/.test(symbol)
+      ? 'TypeScript, compiled by V8'
+      : 'generated code without a name';
+  }
+  if (/^(node|nodejs)$/.test(file))
+    return /Builtins_/.test(symbol) ? 'V8 builtins and interpreter' : 'node and V8';
+  if (/^(libc|ld-linux|libm|libstdc|libpthread|\[vdso\]|\[vsyscall\])/.test(file)) return 'C library';
+  return `other: ${file}`;
+}
+
+const base = Number(flags.ports);
+const [core, loadCore] = flags.cores.split(',').map(Number);
+const ports = { proxyPort: base, callerPort: base + 10, calleePort: base + 20, rpcPort: base + 2 };
+const folder = mkdtempSync(join(tmpdir(), 'profile-'));
+const data = join(folder, 'perf.data');
+// V8 writes the names of what it compiles to /tmp/perf-PID.map.
+process.env.HOLDFAST_NODE_ARGS = '--perf-basic-prof --interpreted-frames-native-stack';
+const server = await Server.start(kind, { ...ports, core, held: 0, checksLimit: true });
+try {
+  const seconds = Number(flags.seconds);
+  const phases = [`run:cps=${flags.rate},warm=${WARM_S},dur=${seconds}`];
+  const at = {
+    ...ports,
+    pid: server.pid,
+    core: loadCore,
+    args: ['--window', '60', ...(kind.loadArgs ?? [])],
+  };
+  const load = new Load(at, phases);
+  await new Promise((resolve) => setTimeout(resolve, (WARM_S + 0.5) * 1_000));
+  const what = ['-e', 'cpu-clock', '-F', String(SAMPLES_PER_SECOND), '-o', data];
+  // A rival may be a family of processes.
+  const who = ['-p', family(server.pid).join(',')];
+  const perf = spawn('perf', ['record', ...what, ...who, '--', 'sleep', String(seconds - 1)], {
+    stdio: 'ignore',
+  });
+  await new Promise((resolve) => perf.once('close', resolve));
+  const report = await load.report();
+  await load.finish();
+  const wrong = faults(report);
+
+  const fields = ['--fields', 'comm,ip,sym,dso'];
+  const script = execFileSync('perf', ['script', '-i', data, ...fields], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 30,
+  });
+  const stages = new Map();
+  const symbols = new Map();
+  let samples = 0;
+  for (const line of script.split('\n')) {
+    const found = /^\s*(.+?)\s+([0-9a-f]+)\s+(.*) \((.*)\)\s*$/.exec(line);
+    if (!found || /^(swapper|perf|sipload)/.test(found[1])) continue;
+    const file = found[4].split('/').at(-1);
+    const symbol = found[3];
+    const stage = stageOf(file, symbol);
+    samples++;
+    stages.set(stage, (stages.get(stage) ?? 0) + 1);
+    const key = `${stage}\t${symbol.slice(0, 90)}`;
+    symbols.set(key, (symbols.get(key) ?? 0) + 1);
+  }
+  const cpu = report.server.us_per_call;
+  const share = (count) => `${((100 * count) / samples).toFixed(1)} %`;
+  const us = (count) => ((cpu * count) / samples).toFixed(2);
+  const sorted = (map) => [...map].sort((a, b) => b[1] - a[1]);
+  console.log(
+    `\n${kind.title}: ${report.cps.toFixed(0)} calls/s, ${cpu} µs CPU per call, ${(cpu / DATAGRAMS_PER_CALL).toFixed(2)} per datagram, ${samples} samples\n`,
+  );
+  console.log(
+    table(
+      ['stage', 'share', 'µs per call', 'µs per datagram'],
+      sorted(stages).map(([stage, count]) => [
+        stage,
+        share(count),
+        us(count),
+        (us(count) / DATAGRAMS_PER_CALL).toFixed(2),
+      ]),
+    ),
+  );
+  const top = sorted(symbols).slice(0, Number(flags.top));
+  console.log(
+    `\n${table(
+      ['stage', 'symbol', 'share', 'µs per call'],
+      top.map(([key, count]) => [
+        ...key.split('\t').map((word) => word.replaceAll('|', '\\|')),
+        share(count),
+        us(count),
+      ]),
+    )}\n`,
+  );
+  if (wrong.length > 0) console.log(`invalid as a figure: ${wrong.join(', ')}`);
+  const kept = {
+    machine: machine(),
+    flags,
+    samples,
+    report,
+    stages: sorted(stages),
+    symbols: sorted(symbols).slice(0, 500),
+  };
+  console.log(`raw data: ${store('profile', kept)}`);
+} finally {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(`/tmp/perf-${server.pid}.map`, { force: true });
+}
