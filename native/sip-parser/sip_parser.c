@@ -43,22 +43,24 @@ enum {
 
 #if defined(__wasm_simd128__) && SIP_SIMD
 typedef v128_t Bytes;
-INLINE Bytes load_bytes(const uint8_t *at) { return wasm_v128_load(at); }
+INLINE Bytes load_bytes(const uint8_t* at) { return wasm_v128_load(at); }
 INLINE Bytes equal(Bytes bytes, char c) { return wasm_i8x16_eq(bytes, wasm_i8x16_splat(c)); }
 INLINE Bytes at_most(Bytes bytes, char c) { return wasm_u8x16_le(bytes, wasm_i8x16_splat(c)); }
 INLINE Bytes either(Bytes a, Bytes b) { return wasm_v128_or(a, b); }
 INLINE uint32_t mask_of(Bytes bytes) { return wasm_i8x16_bitmask(bytes); }
 #elif SIP_SIMD
 typedef __m128i Bytes;
-INLINE Bytes load_bytes(const uint8_t *at) { return _mm_loadu_si128((const __m128i *)at); }
+INLINE Bytes load_bytes(const uint8_t* at) { return _mm_loadu_si128((const __m128i*)at); }
 INLINE Bytes equal(Bytes bytes, char c) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)); }
-INLINE Bytes at_most(Bytes bytes, char c) { return _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(c)), bytes); }
+INLINE Bytes at_most(Bytes bytes, char c) {
+  return _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(c)), bytes);
+}
 INLINE Bytes either(Bytes a, Bytes b) { return _mm_or_si128(a, b); }
 INLINE uint32_t mask_of(Bytes bytes) { return (uint32_t)_mm_movemask_epi8(bytes); }
 #else
 /* Without SIMD a vector is one byte, and a mask has one bit. */
 typedef uint8_t Bytes;
-INLINE Bytes load_bytes(const uint8_t *at) { return *at; }
+INLINE Bytes load_bytes(const uint8_t* at) { return *at; }
 INLINE Bytes equal(Bytes bytes, char c) { return bytes == (uint8_t)c; }
 INLINE Bytes at_most(Bytes bytes, char c) { return bytes <= (uint8_t)c; }
 INLINE Bytes either(Bytes a, Bytes b) { return a | b; }
@@ -66,17 +68,17 @@ INLINE uint32_t mask_of(Bytes bytes) { return bytes; }
 #endif
 
 /* Defines find_<set>(): the first byte of [at, end) that is in the set, or `end`. */
-#define DEFINE_FIND(set, members)                                                      \
-  INLINE uint32_t find_##set(const uint8_t *m, uint32_t at, uint32_t end) {            \
-    for (; at < end; at += sizeof(Bytes)) {                                            \
-      const Bytes bytes = load_bytes(m + at);                                          \
-      const uint32_t mask = mask_of(members);                                          \
-      if (mask) {                                                                      \
-        at += (uint32_t)__builtin_ctz(mask);                                           \
-        return at < end ? at : end;                                                    \
-      }                                                                                \
-    }                                                                                  \
-    return end;                                                                        \
+#define DEFINE_FIND(set, members)                                           \
+  INLINE uint32_t find_##set(const uint8_t* m, uint32_t at, uint32_t end) { \
+    for (; at < end; at += sizeof(Bytes)) {                                 \
+      const Bytes bytes = load_bytes(m + at);                               \
+      const uint32_t mask = mask_of(members);                               \
+      if (mask) {                                                           \
+        at += (uint32_t)__builtin_ctz(mask);                                \
+        return at < end ? at : end;                                         \
+      }                                                                     \
+    }                                                                       \
+    return end;                                                             \
   }
 
 DEFINE_FIND(line_feed, equal(bytes, '\n'))
@@ -91,8 +93,8 @@ DEFINE_FIND(gap, either(at_most(bytes, ' '), equal(bytes, 0x7f)))
 /* What ends the value of a parameter that is not quoted. */
 DEFINE_FIND(value_end, either(at_most(bytes, ' '), either(equal(bytes, ';'), equal(bytes, ','))))
 /* What ends the name of a parameter. */
-DEFINE_FIND(name_end,
-            either(either(at_most(bytes, ' '), equal(bytes, '=')), either(equal(bytes, ';'), equal(bytes, ','))))
+DEFINE_FIND(name_end, either(either(at_most(bytes, ' '), equal(bytes, '=')),
+                             either(equal(bytes, ';'), equal(bytes, ','))))
 /* What no URI may contain. */
 DEFINE_FIND(not_uri, either(either(at_most(bytes, ' '), equal(bytes, 0x7f)),
                             either(equal(bytes, '"'), either(equal(bytes, '<'), equal(bytes, '>')))))
@@ -100,11 +102,12 @@ DEFINE_FIND(not_uri, either(either(at_most(bytes, ' '), equal(bytes, 0x7f)),
 DEFINE_FIND(address_mark, either(either(equal(bytes, '<'), equal(bytes, ';')),
                                  either(equal(bytes, ','), equal(bytes, '"'))))
 
-INLINE void clear_words(uint32_t *words, uint32_t count) {
+INLINE void clear_words(uint32_t* words, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) words[i] = 0;
 }
 
-/* ---- character classes [RFC 3261 25.1] ------------------------------------------------------------------ */
+/* ---- character classes [RFC 3261 25.1] ------------------------------------------------------------------
+ */
 
 /* One bit for each of the bytes 0-63 and 64-127. */
 INLINE bool in_class(uint8_t c, uint64_t low, uint64_t high) {
@@ -127,42 +130,45 @@ INLINE bool is_scheme(uint8_t c) { return in_class(c, DIGITS | BIT('+') | BIT('-
 INLINE bool is_letter(uint8_t c) { return in_class(c, 0, LETTERS); }
 INLINE bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 INLINE bool is_blank(uint8_t c) { return c == ' ' || c == '\t'; }
-INLINE bool is_space(uint8_t c) { return c <= ' ' && in_class(c, BIT(' ') | BIT('\t') | BIT('\r') | BIT('\n'), 0); }
+INLINE bool is_space(uint8_t c) {
+  return c <= ' ' && in_class(c, BIT(' ') | BIT('\t') | BIT('\r') | BIT('\n'), 0);
+}
 
-INLINE uint32_t skip_space(const uint8_t *m, uint32_t at, uint32_t end) {
+INLINE uint32_t skip_space(const uint8_t* m, uint32_t at, uint32_t end) {
   while (at < end && is_space(m[at])) at++;
   return at;
 }
-INLINE uint32_t trim_space(const uint8_t *m, uint32_t at, uint32_t end) {
+INLINE uint32_t trim_space(const uint8_t* m, uint32_t at, uint32_t end) {
   while (end > at && is_space(m[end - 1])) end--;
   return end;
 }
-INLINE uint32_t skip_token(const uint8_t *m, uint32_t at, uint32_t end) {
+INLINE uint32_t skip_token(const uint8_t* m, uint32_t at, uint32_t end) {
   while (at < end && is_token(m[at])) at++;
   return at;
 }
-INLINE uint32_t skip_digits(const uint8_t *m, uint32_t at, uint32_t end) {
+INLINE uint32_t skip_digits(const uint8_t* m, uint32_t at, uint32_t end) {
   while (at < end && is_digit(m[at])) at++;
   return at;
 }
 
-/* ---- small words ---------------------------------------------------------------------------------------- */
+/* ---- small words ----------------------------------------------------------------------------------------
+ */
 
 /* Keeps the first fault. */
-INLINE void fault(uint32_t *words, uint32_t code, uint32_t at) {
+INLINE void fault(uint32_t* words, uint32_t code, uint32_t at) {
   if (words[SIP_W_STATUS] != SIP_OK) return;
   words[SIP_W_STATUS] = code;
   words[SIP_W_FAULT_OFF] = at;
 }
 
 /* Writes offset and length of [at, end) to two words; of nothing, two zeros. */
-INLINE void put_span(uint32_t *pair, uint32_t at, uint32_t end) {
+INLINE void put_span(uint32_t* pair, uint32_t at, uint32_t end) {
   pair[0] = end > at ? at : 0;
   pair[1] = end > at ? end - at : 0;
 }
 
 /* The number that [at, end) is, or SIP_NONE: not all digits, none at all, or more than `max`. */
-INLINE uint32_t read_number(const uint8_t *m, uint32_t at, uint32_t end, uint32_t max) {
+INLINE uint32_t read_number(const uint8_t* m, uint32_t at, uint32_t end, uint32_t max) {
   if (at >= end) return SIP_NONE;
   uint64_t value = 0;
   for (; at < end; at++) {
@@ -174,40 +180,49 @@ INLINE uint32_t read_number(const uint8_t *m, uint32_t at, uint32_t end, uint32_
 }
 
 /* After the quoted string that begins at `at`, or SIP_NONE if it has no end. */
-INLINE uint32_t skip_quoted(const uint8_t *m, uint32_t at, uint32_t end) {
+INLINE uint32_t skip_quoted(const uint8_t* m, uint32_t at, uint32_t end) {
   at = find_quote_or_backslash(m, at + 1, end);
   while (at < end && m[at] == '\\') at = find_quote_or_backslash(m, at + 2, end);
   return at < end ? at + 1 : SIP_NONE;
 }
 
-/* ---- names, compared without regard to case ------------------------------------------------------------- */
+/* ---- names, compared without regard to case -------------------------------------------------------------
+ */
 
-typedef struct __attribute__((packed, may_alias)) { uint64_t bytes; } Eight;
-typedef struct __attribute__((packed, may_alias)) { uint32_t bytes; } Four;
+typedef struct __attribute__((packed, may_alias)) {
+  uint64_t bytes;
+} Eight;
+typedef struct __attribute__((packed, may_alias)) {
+  uint32_t bytes;
+} Four;
 
-/* Up to eight characters of a lower-case literal as a little-endian number, and the same with 0x20 at letters;
- * the compiler turns both into constants. */
-INLINE uint64_t pack(const char *text, uint32_t count) {
+/* Up to eight characters of a lower-case literal as a little-endian number, and the same with 0x20 at
+ * letters; the compiler turns both into constants. */
+INLINE uint64_t pack(const char* text, uint32_t count) {
   uint64_t packed = 0;
   for (uint32_t i = 0; i < count; i++) packed |= (uint64_t)(uint8_t)text[i] << (8 * i);
   return packed;
 }
-INLINE uint64_t pack_case(const char *text, uint32_t count) {
+INLINE uint64_t pack_case(const char* text, uint32_t count) {
   uint64_t packed = 0;
-  for (uint32_t i = 0; i < count; i++) packed |= (uint64_t)(text[i] >= 'a' && text[i] <= 'z' ? 0x20 : 0) << (8 * i);
+  for (uint32_t i = 0; i < count; i++)
+    packed |= (uint64_t)(text[i] >= 'a' && text[i] <= 'z' ? 0x20 : 0) << (8 * i);
   return packed;
 }
-INLINE bool same_8(const uint8_t *at, const char *text) {
-  return (((const Eight *)at)->bytes & ~pack_case(text, 8)) == (pack(text, 8) & ~pack_case(text, 8));
+INLINE bool same_8(const uint8_t* at, const char* text) {
+  return (((const Eight*)at)->bytes & ~pack_case(text, 8)) == (pack(text, 8) & ~pack_case(text, 8));
 }
-INLINE bool same_4(const uint8_t *at, const char *text) {
-  return (((const Four *)at)->bytes & ~(uint32_t)pack_case(text, 4)) ==
+INLINE bool same_4(const uint8_t* at, const char* text) {
+  return (((const Four*)at)->bytes & ~(uint32_t)pack_case(text, 4)) ==
          (uint32_t)(pack(text, 4) & ~pack_case(text, 4));
 }
-INLINE bool same_1(uint8_t c, char lower) { return (c | (lower >= 'a' && lower <= 'z' ? 0x20 : 0)) == (uint8_t)lower; }
+INLINE bool same_1(uint8_t c, char lower) {
+  return (c | (lower >= 'a' && lower <= 'z' ? 0x20 : 0)) == (uint8_t)lower;
+}
 
-/* Whether the `length` bytes at `at` are the literal `text` (lower case, not longer than 24).  Loads overlap. */
-INLINE bool same(const uint8_t *at, const char *text, uint32_t length) {
+/* Whether the `length` bytes at `at` are the literal `text` (lower case, not longer than 24).  Loads overlap.
+ */
+INLINE bool same(const uint8_t* at, const char* text, uint32_t length) {
   if (length >= 8) {
     return same_8(at, text) && same_8(at + length - 8, text + length - 8) &&
            (length <= 16 || same_8(at + 8, text + 8));
@@ -233,7 +248,8 @@ INLINE uint32_t compact_header(uint8_t name) {
                           COMPACT('i', SIP_HDR_CALL_ID);
   const uint64_t k_to_t = COMPACT('k', SIP_HDR_SUPPORTED) | COMPACT('l', SIP_HDR_CONTENT_LENGTH) |
                           COMPACT('m', SIP_HDR_CONTACT) | COMPACT('o', SIP_HDR_EVENT) |
-                          COMPACT('r', SIP_HDR_REFER_TO) | COMPACT('s', SIP_HDR_SUBJECT) | COMPACT('t', SIP_HDR_TO);
+                          COMPACT('r', SIP_HDR_REFER_TO) | COMPACT('s', SIP_HDR_SUBJECT) |
+                          COMPACT('t', SIP_HDR_TO);
   const uint64_t u_to_z = COMPACT('v', SIP_HDR_VIA) | COMPACT('x', SIP_HDR_SESSION_EXPIRES);
   const uint32_t letter = (uint32_t)(name | 0x20) - 'a';
   const uint64_t row = letter < 10 ? a_to_j : letter < 20 ? k_to_t : letter < 26 ? u_to_z : 0;
@@ -241,11 +257,14 @@ INLINE uint32_t compact_header(uint8_t name) {
 }
 
 /* enum sip_header of a name; any name that is not known is SIP_HDR_OTHER. */
-static uint32_t header_id(const uint8_t *name, uint32_t length) {
+static uint32_t header_id(const uint8_t* name, uint32_t length) {
   switch (length) {
-    case 1: return compact_header(*name);
-    case 2: return SAME(name, "to") ? SIP_HDR_TO : SIP_HDR_OTHER;
-    case 3: return SAME(name, "via") ? SIP_HDR_VIA : SIP_HDR_OTHER;
+    case 1:
+      return compact_header(*name);
+    case 2:
+      return SAME(name, "to") ? SIP_HDR_TO : SIP_HDR_OTHER;
+    case 3:
+      return SAME(name, "via") ? SIP_HDR_VIA : SIP_HDR_OTHER;
     case 4:
       if (SAME(name, "from")) return SIP_HDR_FROM;
       if (SAME(name, "cseq")) return SIP_HDR_CSEQ;
@@ -280,7 +299,8 @@ static uint32_t header_id(const uint8_t *name, uint32_t length) {
       if (SAME(name, "supported")) return SIP_HDR_SUPPORTED;
       if (SAME(name, "timestamp")) return SIP_HDR_TIMESTAMP;
       break;
-    case 10: return SAME(name, "user-agent") ? SIP_HDR_USER_AGENT : SIP_HDR_OTHER;
+    case 10:
+      return SAME(name, "user-agent") ? SIP_HDR_USER_AGENT : SIP_HDR_OTHER;
     case 11:
       if (SAME(name, "max-breadth")) return SIP_HDR_MAX_BREADTH;
       if (SAME(name, "unsupported")) return SIP_HDR_UNSUPPORTED;
@@ -297,8 +317,10 @@ static uint32_t header_id(const uint8_t *name, uint32_t length) {
       if (SAME(name, "authorization")) return SIP_HDR_AUTHORIZATION;
       if (SAME(name, "service-route")) return SIP_HDR_SERVICE_ROUTE;
       break;
-    case 14: return SAME(name, "content-length") ? SIP_HDR_CONTENT_LENGTH : SIP_HDR_OTHER;
-    case 15: return SAME(name, "session-expires") ? SIP_HDR_SESSION_EXPIRES : SIP_HDR_OTHER;
+    case 14:
+      return SAME(name, "content-length") ? SIP_HDR_CONTENT_LENGTH : SIP_HDR_OTHER;
+    case 15:
+      return SAME(name, "session-expires") ? SIP_HDR_SESSION_EXPIRES : SIP_HDR_OTHER;
     case 16:
       if (SAME(name, "www-authenticate")) return SIP_HDR_WWW_AUTHENTICATE;
       if (SAME(name, "content-encoding")) return SIP_HDR_CONTENT_ENCODING;
@@ -316,13 +338,14 @@ static uint32_t header_id(const uint8_t *name, uint32_t length) {
 }
 
 /* Methods are compared exactly [RFC 3261 7.1]: the literals are upper case, so pack_case() is 0. */
-static uint32_t method_id(const uint8_t *name, uint32_t length) {
+static uint32_t method_id(const uint8_t* name, uint32_t length) {
   switch (length) {
     case 3:
       if (SAME(name, "ACK")) return SIP_ACK;
       if (SAME(name, "BYE")) return SIP_BYE;
       break;
-    case 4: return SAME(name, "INFO") ? SIP_INFO : SIP_UNKNOWN;
+    case 4:
+      return SAME(name, "INFO") ? SIP_INFO : SIP_UNKNOWN;
     case 5:
       if (SAME(name, "PRACK")) return SIP_PRACK;
       if (SAME(name, "REFER")) return SIP_REFER;
@@ -338,23 +361,26 @@ static uint32_t method_id(const uint8_t *name, uint32_t length) {
       if (SAME(name, "MESSAGE")) return SIP_MESSAGE;
       if (SAME(name, "PUBLISH")) return SIP_PUBLISH;
       break;
-    case 8: return SAME(name, "REGISTER") ? SIP_REGISTER : SIP_UNKNOWN;
-    case 9: return SAME(name, "SUBSCRIBE") ? SIP_SUBSCRIBE : SIP_UNKNOWN;
+    case 8:
+      return SAME(name, "REGISTER") ? SIP_REGISTER : SIP_UNKNOWN;
+    case 9:
+      return SAME(name, "SUBSCRIBE") ? SIP_SUBSCRIBE : SIP_UNKNOWN;
   }
   return SIP_UNKNOWN;
 }
 
-/* ---- start line [RFC 3261 7.1, 7.2] --------------------------------------------------------------------- */
+/* ---- start line [RFC 3261 7.1, 7.2] ---------------------------------------------------------------------
+ */
 
 /* "SIP/" and two numbers with a point between: a version, if perhaps not ours. */
-static bool is_version(const uint8_t *m, uint32_t at, uint32_t end) {
+static bool is_version(const uint8_t* m, uint32_t at, uint32_t end) {
   if (end - at < 4 || !SAME(m + at, "sip/")) return false;
   const uint32_t point = skip_digits(m, at + 4, end);
   if (point == at + 4 || point == end || m[point] != '.') return false;
   return point + 1 < end && skip_digits(m, point + 1, end) == end;
 }
 
-static void read_status_line(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+static void read_status_line(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   words[SIP_W_KIND] = 2;
   if (end - at < 8 || !SAME(m + at, "sip/2.0") || m[at + 7] != ' ') {
     fault(words, SIP_BAD_START_LINE, at);
@@ -373,7 +399,7 @@ static void read_status_line(const uint8_t *m, uint32_t at, uint32_t end, uint32
 }
 
 /* What is wrong with a request line that is not <method> SP <URI> SP "SIP/2.0". */
-static void judge_request_line(const uint8_t *m, uint32_t uri, uint32_t end, uint32_t *words) {
+static void judge_request_line(const uint8_t* m, uint32_t uri, uint32_t end, uint32_t* words) {
   uint32_t uri_end = end;
   while (uri_end > uri && m[uri_end - 1] != ' ') uri_end--;
   if (uri_end == uri) {
@@ -391,7 +417,7 @@ static void judge_request_line(const uint8_t *m, uint32_t uri, uint32_t end, uin
   }
 }
 
-static void read_request_line(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+static void read_request_line(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   const uint32_t method_end = skip_token(m, at, end);
   if (method_end == at || method_end == end || m[method_end] != ' ') {
     fault(words, SIP_BAD_START_LINE, method_end);
@@ -410,7 +436,7 @@ static void read_request_line(const uint8_t *m, uint32_t at, uint32_t end, uint3
 }
 
 /* `end` is before the line end. */
-INLINE void read_start_line(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+INLINE void read_start_line(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   if (end - at >= 4 && SAME(m + at, "sip/")) {
     read_status_line(m, at, end, words);
   } else {
@@ -418,27 +444,29 @@ INLINE void read_start_line(const uint8_t *m, uint32_t at, uint32_t end, uint32_
   }
 }
 
-/* ---- items: the values of Via, Contact, Route and Record-Route ------------------------------------------- */
+/* ---- items: the values of Via, Contact, Route and Record-Route -------------------------------------------
+ */
 
-INLINE uint32_t *item_at(uint32_t *words, uint32_t index) {
+INLINE uint32_t* item_at(uint32_t* words, uint32_t index) {
   return words + SIP_ITEMS_AT + index * SIP_ITEM_WORDS;
 }
 
 /* Adds a value to the table and to the chain of its header name.  False: no room, the message is refused. */
-static bool add_item(uint32_t *words, uint32_t id, uint32_t at, uint32_t end, uint32_t uri, uint32_t uri_end) {
+static bool add_item(uint32_t* words, uint32_t id, uint32_t at, uint32_t end, uint32_t uri,
+                     uint32_t uri_end) {
   const uint32_t index = words[SIP_W_ITEM_COUNT];
   if (index == SIP_ITEMS_MAX) {
     fault(words, SIP_TOO_MANY_ITEMS, at);
     return false;
   }
   for (uint32_t before = index; before-- > 0;) {
-    uint32_t *earlier = item_at(words, before);
+    uint32_t* earlier = item_at(words, before);
     if (earlier[SIP_I_ID_HEADER] >> 16 == id) {
       earlier[SIP_I_NEXT] = index;
       break;
     }
   }
-  uint32_t *item = item_at(words, index);
+  uint32_t* item = item_at(words, index);
   item[SIP_I_ID_HEADER] = id << 16 | words[SIP_W_HEADER_COUNT];
   put_span(item + SIP_I_OFF, at, end);
   put_span(item + SIP_I_URI_OFF, uri, uri_end);
@@ -447,7 +475,8 @@ static bool add_item(uint32_t *words, uint32_t id, uint32_t at, uint32_t end, ui
   return true;
 }
 
-/* ---- parameters [RFC 3261 25.1: generic-param] ------------------------------------------------------------ */
+/* ---- parameters [RFC 3261 25.1: generic-param] ------------------------------------------------------------
+ */
 
 typedef struct {
   uint32_t name, name_end;
@@ -456,8 +485,9 @@ typedef struct {
   uint32_t fault_at;
 } Parameter;
 
-/* Reads what follows a ';'.  A name is a token; a value is a quoted string, or runs to white space, ';' or ','. */
-INLINE Parameter read_parameter(const uint8_t *m, uint32_t at, uint32_t end) {
+/* Reads what follows a ';'.  A name is a token; a value is a quoted string, or runs to white space, ';' or
+ * ','. */
+INLINE Parameter read_parameter(const uint8_t* m, uint32_t at, uint32_t end) {
   Parameter p = {0};
   p.next = SIP_NONE;
   p.name = skip_space(m, at, end);
@@ -469,7 +499,8 @@ INLINE Parameter read_parameter(const uint8_t *m, uint32_t at, uint32_t end) {
   if (at < end && m[at] == '=') {
     p.value = skip_space(m, at + 1, end);
     p.fault_at = p.value;
-    p.value_end = p.value < end && m[p.value] == '"' ? skip_quoted(m, p.value, end) : find_value_end(m, p.value, end);
+    p.value_end =
+        p.value < end && m[p.value] == '"' ? skip_quoted(m, p.value, end) : find_value_end(m, p.value, end);
     if (p.value_end == SIP_NONE) return p;
     at = skip_space(m, p.value_end, end);
   }
@@ -477,10 +508,11 @@ INLINE Parameter read_parameter(const uint8_t *m, uint32_t at, uint32_t end) {
   return p;
 }
 
-/* ---- hosts ------------------------------------------------------------------------------------------------ */
+/* ---- hosts ------------------------------------------------------------------------------------------------
+ */
 
 /* After the host name, address or IPv6 reference at `at`; `at` itself if there is none. */
-INLINE uint32_t skip_host(const uint8_t *m, uint32_t at, uint32_t end) {
+INLINE uint32_t skip_host(const uint8_t* m, uint32_t at, uint32_t end) {
   uint32_t stop = at;
   if (at < end && m[at] == '[') {
     stop++;
@@ -491,9 +523,10 @@ INLINE uint32_t skip_host(const uint8_t *m, uint32_t at, uint32_t end) {
   return stop;
 }
 
-/* ---- Via [RFC 3261 20.42, RFC 3581, RFC 5118 4.5] ---------------------------------------------------------- */
+/* ---- Via [RFC 3261 20.42, RFC 3581, RFC 5118 4.5]
+ * ---------------------------------------------------------- */
 
-INLINE void note_top_via_parameter(const uint8_t *m, const Parameter *p, uint32_t *words) {
+INLINE void note_top_via_parameter(const uint8_t* m, const Parameter* p, uint32_t* words) {
   if (NAMED(m, p->name, p->name_end, "rport") && !words[SIP_W_VIA_RPORT_OFF]) {
     const uint32_t port = read_number(m, p->value, p->value_end, PORT_MAX);
     words[SIP_W_VIA_RPORT_OFF] = p->name_end;
@@ -507,10 +540,10 @@ INLINE void note_top_via_parameter(const uint8_t *m, const Parameter *p, uint32_
   }
 }
 
-/* Reads sent-protocol and white space: three tokens with '/' between.  Returns where sent-by begins, or SIP_NONE
- * with the place of the fault in *fault_at. */
-INLINE uint32_t read_sent_protocol(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *transport,
-                                   uint32_t *fault_at) {
+/* Reads sent-protocol and white space: three tokens with '/' between.  Returns where sent-by begins, or
+ * SIP_NONE with the place of the fault in *fault_at. */
+INLINE uint32_t read_sent_protocol(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* transport,
+                                   uint32_t* fault_at) {
   uint32_t stop;
   if (end - at >= 8 && SAME(m + at, "sip/2.0/")) {
     transport[0] = at + 8;
@@ -536,7 +569,8 @@ INLINE uint32_t read_sent_protocol(const uint8_t *m, uint32_t at, uint32_t end, 
 }
 
 /* Reads one value; of the topmost (`top`) the words too.  Returns the ',' or the end, or SIP_NONE. */
-INLINE uint32_t read_via(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words, bool top, uint32_t *branch) {
+INLINE uint32_t read_via(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words, bool top,
+                         uint32_t* branch) {
   uint32_t transport[2], fault_at;
   uint32_t host = read_sent_protocol(m, at, end, transport, &fault_at);
   if (host == SIP_NONE) goto malformed;
@@ -583,7 +617,7 @@ malformed:
   return SIP_NONE;
 }
 
-static bool read_via_line(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words, uint32_t line,
+static bool read_via_line(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words, uint32_t line,
                           uint32_t next_line) {
   bool top = words[SIP_W_VIA_LINE_END] == 0;
   if (top) {
@@ -606,20 +640,21 @@ static bool read_via_line(const uint8_t *m, uint32_t at, uint32_t end, uint32_t 
   }
 }
 
-/* ---- From and To [RFC 3261 20.10, 20.20, 20.39] ------------------------------------------------------------ */
+/* ---- From and To [RFC 3261 20.10, 20.20, 20.39]
+ * ------------------------------------------------------------ */
 
 /* Words of From and of To, from its first. */
 enum { ADDRESS_OFF = 0, ADDRESS_URI = 2, ADDRESS_TAG = 4 };
 
 /* A display name without quotes: tokens and white space; bytes of UTF-8 are let through. */
-INLINE uint32_t skip_display_name(const uint8_t *m, uint32_t at, uint32_t end) {
+INLINE uint32_t skip_display_name(const uint8_t* m, uint32_t at, uint32_t end) {
   while (at < end && (is_token(m[at]) || is_space(m[at]) || m[at] >= 0x80)) at++;
   return at;
 }
 
-/* Reads name-addr or addr-spec.  Returns the byte after it and after white space; SIP_NONE, with the place of the
- * fault in *fault_at, if it is neither. */
-INLINE uint32_t read_address(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *uri, uint32_t *fault_at) {
+/* Reads name-addr or addr-spec.  Returns the byte after it and after white space; SIP_NONE, with the place of
+ * the fault in *fault_at, if it is neither. */
+INLINE uint32_t read_address(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* uri, uint32_t* fault_at) {
   uint32_t mark;
   *fault_at = at;
   if (at < end && m[at] == '"') {
@@ -653,9 +688,9 @@ INLINE uint32_t read_address(const uint8_t *m, uint32_t at, uint32_t end, uint32
   return mark;
 }
 
-static void read_from_or_to(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words, uint32_t first_word,
+static void read_from_or_to(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words, uint32_t first_word,
                             uint32_t code) {
-  uint32_t *address = words + first_word;
+  uint32_t* address = words + first_word;
   uint32_t fault_at;
   put_span(address + ADDRESS_OFF, at, end);
   at = read_address(m, at, end, address + ADDRESS_URI, &fault_at);
@@ -677,11 +712,13 @@ malformed:
   fault(words, code, fault_at);
 }
 
-/* ---- Contact, Route, Record-Route [RFC 3261 20.10, 20.30, 20.34] -------------------------------------------- */
+/* ---- Contact, Route, Record-Route [RFC 3261 20.10, 20.30, 20.34]
+ * -------------------------------------------- */
 
-/* Reads one value of a list as far as needed to split it.  Returns the ',' or the end; SIP_NONE if a quote or an
- * angle bracket has no end. */
-INLINE uint32_t read_list_value(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *uri, uint32_t *fault_at) {
+/* Reads one value of a list as far as needed to split it.  Returns the ',' or the end; SIP_NONE if a quote or
+ * an angle bracket has no end. */
+INLINE uint32_t read_list_value(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* uri,
+                                uint32_t* fault_at) {
   uint32_t mark = find_address_mark(m, at, end);
   while (mark < end && m[mark] == '"') {
     *fault_at = mark;
@@ -710,7 +747,7 @@ INLINE uint32_t read_list_value(const uint8_t *m, uint32_t at, uint32_t end, uin
   return mark;
 }
 
-static void note_contact(const uint8_t *m, uint32_t at, uint32_t value_end, uint32_t *uri, uint32_t *words) {
+static void note_contact(const uint8_t* m, uint32_t at, uint32_t value_end, uint32_t* uri, uint32_t* words) {
   if (uri[1] - uri[0] == 1 && m[uri[0]] == '*' && uri[0] == at) {
     words[SIP_W_CONTACT_STAR] = 1;
     uri[1] = uri[0];
@@ -721,12 +758,13 @@ static void note_contact(const uint8_t *m, uint32_t at, uint32_t value_end, uint
   }
 }
 
-static void note_route(uint32_t *words, uint32_t count_word, uint32_t item_word) {
+static void note_route(uint32_t* words, uint32_t count_word, uint32_t item_word) {
   if (words[count_word]++ == 0) words[item_word] = words[SIP_W_ITEM_COUNT];
 }
 
 /* Splits a list of addresses; empty values between commas are passed over. */
-static bool read_list(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words, uint32_t id, uint32_t code) {
+static bool read_list(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words, uint32_t id,
+                      uint32_t code) {
   for (; at < end; at++) {
     at = skip_space(m, at, end);
     uint32_t uri[2], fault_at = at;
@@ -753,15 +791,16 @@ static bool read_list(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *wor
   return true;
 }
 
-/* ---- the other values ---------------------------------------------------------------------------------------- */
+/* ---- the other values
+ * ---------------------------------------------------------------------------------------- */
 
-static void read_call_id(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+static void read_call_id(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   put_span(words + SIP_W_CALL_ID_OFF, at, end);
   const uint32_t gap = find_gap(m, at, end);
   if (gap != end || at == end) fault(words, SIP_BAD_CALL_ID, gap);
 }
 
-static void read_cseq(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+static void read_cseq(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   const uint32_t digits_end = skip_digits(m, at, end);
   const uint32_t method = skip_space(m, digits_end, end);
   put_span(words + SIP_W_CSEQ_OFF, at, digits_end);
@@ -778,34 +817,35 @@ static void read_cseq(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *wor
 }
 
 /* A header whose value is one number; `word` is its value, followed by offset and length. */
-static void read_number_header(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words, uint32_t word,
+static void read_number_header(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words, uint32_t word,
                                uint32_t max, uint32_t code) {
   words[word] = read_number(m, at, end, max);
   put_span(words + word + 1, at, end);
   if (words[word] == SIP_NONE) fault(words, code, at);
 }
 
-static void read_content_length(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+static void read_content_length(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   words[SIP_W_CONTENT_LENGTH] = read_number(m, at, end, NUMBER_MAX);
   if (words[SIP_W_CONTENT_LENGTH] == SIP_NONE) fault(words, SIP_BAD_CONTENT_LENGTH, at);
 }
 
-/* ---- header lines [RFC 3261 7.3] ------------------------------------------------------------------------------ */
+/* ---- header lines [RFC 3261 7.3]
+ * ------------------------------------------------------------------------------ */
 
-#define UNIQUE_HEADERS                                                                                  \
-  (1ull << SIP_HDR_FROM | 1ull << SIP_HDR_TO | 1ull << SIP_HDR_CALL_ID | 1ull << SIP_HDR_CSEQ |         \
+#define UNIQUE_HEADERS                                                                          \
+  (1ull << SIP_HDR_FROM | 1ull << SIP_HDR_TO | 1ull << SIP_HDR_CALL_ID | 1ull << SIP_HDR_CSEQ | \
    1ull << SIP_HDR_MAX_FORWARDS | 1ull << SIP_HDR_CONTENT_LENGTH | 1ull << SIP_HDR_MAX_BREADTH)
 
-INLINE uint32_t *header_at(uint32_t *words, uint32_t index) {
+INLINE uint32_t* header_at(uint32_t* words, uint32_t index) {
   return words + SIP_HEADERS_AT + index * SIP_HEADER_WORDS;
 }
 
 /* Whether the first header field `id` has just this value. */
-static bool is_first_value(const uint8_t *m, uint32_t id, uint32_t at, uint32_t end, uint32_t *words) {
-  const uint32_t *header = header_at(words, 0);
+static bool is_first_value(const uint8_t* m, uint32_t id, uint32_t at, uint32_t end, uint32_t* words) {
+  const uint32_t* header = header_at(words, 0);
   while (header[SIP_H_ID_NAME_LEN] >> 16 != id) header += SIP_HEADER_WORDS;
   if (header[SIP_H_VALUE_LEN] != end - at) return false;
-  const uint8_t *first = m + header[SIP_H_VALUE_OFF];
+  const uint8_t* first = m + header[SIP_H_VALUE_OFF];
   for (uint32_t i = 0; i < end - at; i++) {
     if (first[i] != m[at + i]) return false;
   }
@@ -813,8 +853,8 @@ static bool is_first_value(const uint8_t *m, uint32_t id, uint32_t at, uint32_t 
 }
 
 /* Marks the header field as present; true if it already was. */
-INLINE bool mark_present(uint32_t *words, uint32_t id) {
-  uint32_t *present = words + SIP_W_PRESENT_LO + (id >> 5);
+INLINE bool mark_present(uint32_t* words, uint32_t id) {
+  uint32_t* present = words + SIP_W_PRESENT_LO + (id >> 5);
   const uint32_t bit = 1u << (id & 31);
   const bool already = *present & bit;
   *present |= bit;
@@ -822,31 +862,46 @@ INLINE bool mark_present(uint32_t *words, uint32_t id) {
 }
 
 /* Reads the value of one header field.  False: the message is refused at once. */
-INLINE bool read_value(const uint8_t *m, uint32_t id, uint32_t at, uint32_t end, uint32_t *words, uint32_t line,
-                       uint32_t next_line) {
+INLINE bool read_value(const uint8_t* m, uint32_t id, uint32_t at, uint32_t end, uint32_t* words,
+                       uint32_t line, uint32_t next_line) {
   switch (id) {
-    case SIP_HDR_VIA: return read_via_line(m, at, end, words, line, next_line);
-    case SIP_HDR_FROM: read_from_or_to(m, at, end, words, SIP_W_FROM_OFF, SIP_BAD_FROM); break;
-    case SIP_HDR_TO: read_from_or_to(m, at, end, words, SIP_W_TO_OFF, SIP_BAD_TO); break;
-    case SIP_HDR_CALL_ID: read_call_id(m, at, end, words); break;
-    case SIP_HDR_CSEQ: read_cseq(m, at, end, words); break;
+    case SIP_HDR_VIA:
+      return read_via_line(m, at, end, words, line, next_line);
+    case SIP_HDR_FROM:
+      read_from_or_to(m, at, end, words, SIP_W_FROM_OFF, SIP_BAD_FROM);
+      break;
+    case SIP_HDR_TO:
+      read_from_or_to(m, at, end, words, SIP_W_TO_OFF, SIP_BAD_TO);
+      break;
+    case SIP_HDR_CALL_ID:
+      read_call_id(m, at, end, words);
+      break;
+    case SIP_HDR_CSEQ:
+      read_cseq(m, at, end, words);
+      break;
     case SIP_HDR_MAX_FORWARDS:
       read_number_header(m, at, end, words, SIP_W_MAX_FORWARDS, OCTET_MAX, SIP_BAD_MAX_FORWARDS);
       break;
     case SIP_HDR_MAX_BREADTH:
       read_number_header(m, at, end, words, SIP_W_MAX_BREADTH, NUMBER_MAX, SIP_BAD_MAX_BREADTH);
       break;
-    case SIP_HDR_CONTENT_LENGTH: read_content_length(m, at, end, words); break;
-    case SIP_HDR_CONTACT: return read_list(m, at, end, words, id, SIP_BAD_CONTACT);
-    case SIP_HDR_ROUTE: return read_list(m, at, end, words, id, SIP_BAD_ROUTE);
-    case SIP_HDR_RECORD_ROUTE: return read_list(m, at, end, words, id, SIP_BAD_RECORD_ROUTE);
+    case SIP_HDR_CONTENT_LENGTH:
+      read_content_length(m, at, end, words);
+      break;
+    case SIP_HDR_CONTACT:
+      return read_list(m, at, end, words, id, SIP_BAD_CONTACT);
+    case SIP_HDR_ROUTE:
+      return read_list(m, at, end, words, id, SIP_BAD_ROUTE);
+    case SIP_HDR_RECORD_ROUTE:
+      return read_list(m, at, end, words, id, SIP_BAD_RECORD_ROUTE);
   }
   return true;
 }
 
 /* Writes the row of a header field with the value [at, end). */
-INLINE void put_header(uint32_t *words, uint32_t id, uint32_t name_length, uint32_t line, uint32_t at, uint32_t end) {
-  uint32_t *header = header_at(words, words[SIP_W_HEADER_COUNT]);
+INLINE void put_header(uint32_t* words, uint32_t id, uint32_t name_length, uint32_t line, uint32_t at,
+                       uint32_t end) {
+  uint32_t* header = header_at(words, words[SIP_W_HEADER_COUNT]);
   header[SIP_H_ID_NAME_LEN] = id << 16 | name_length;
   header[SIP_H_LINE_OFF] = line;
   header[SIP_H_VALUE_OFF] = at;
@@ -854,7 +909,7 @@ INLINE void put_header(uint32_t *words, uint32_t id, uint32_t name_length, uint3
 }
 
 /* Reads the header field [line, line_end), folds inside.  False: the message is refused at once. */
-INLINE bool read_header(const uint8_t *m, uint32_t line, uint32_t line_end, uint32_t *words) {
+INLINE bool read_header(const uint8_t* m, uint32_t line, uint32_t line_end, uint32_t* words) {
   const uint32_t colon = find_colon(m, line, line_end);
   uint32_t name_end = colon;
   while (name_end > line && is_blank(m[name_end - 1])) name_end--;
@@ -883,20 +938,21 @@ INLINE bool read_header(const uint8_t *m, uint32_t line, uint32_t line_end, uint
 }
 
 /* The line feed that ends the header field at `line`, after all its folds; `length` if there is none. */
-INLINE uint32_t find_line_end(const uint8_t *m, uint32_t line, uint32_t length) {
+INLINE uint32_t find_line_end(const uint8_t* m, uint32_t line, uint32_t length) {
   uint32_t end = find_line_feed(m, line, length);
   while (end + 1 < length && is_blank(m[end + 1])) end = find_line_feed(m, end + 1, length);
   return end;
 }
 
 /* How many bytes the empty line at `at` has; 0 if this is no empty line. */
-INLINE uint32_t empty_line(const uint8_t *m, uint32_t at, uint32_t length) {
+INLINE uint32_t empty_line(const uint8_t* m, uint32_t at, uint32_t length) {
   if (m[at] == '\n') return 1;
   return m[at] == '\r' && at + 1 < length && m[at + 1] == '\n' ? 2 : 0;
 }
 
-/* Reads all header fields from `at`.  Returns the offset of the body, or SIP_NONE if the header has no end. */
-INLINE uint32_t read_headers(const uint8_t *m, uint32_t at, uint32_t length, uint32_t *words) {
+/* Reads all header fields from `at`.  Returns the offset of the body, or SIP_NONE if the header has no end.
+ */
+INLINE uint32_t read_headers(const uint8_t* m, uint32_t at, uint32_t length, uint32_t* words) {
   while (at < length) {
     const uint32_t empty = empty_line(m, at, length);
     if (empty) {
@@ -916,13 +972,14 @@ INLINE uint32_t read_headers(const uint8_t *m, uint32_t at, uint32_t length, uin
   return SIP_NONE;
 }
 
-/* ---- the whole message ------------------------------------------------------------------------------------------ */
+/* ---- the whole message
+ * ------------------------------------------------------------------------------------------ */
 
 #define NEEDED_HEADERS \
   (1u << SIP_HDR_VIA | 1u << SIP_HDR_FROM | 1u << SIP_HDR_TO | 1u << SIP_HDR_CALL_ID | 1u << SIP_HDR_CSEQ)
 
 /* SIP_MISSING_* follow each other in the order of their headers' ids. */
-INLINE void check_needed_headers(uint32_t *words) {
+INLINE void check_needed_headers(uint32_t* words) {
   const uint32_t missing = NEEDED_HEADERS & ~words[SIP_W_PRESENT_LO];
   if (!missing) return;
   const uint32_t id = (uint32_t)__builtin_ctz(missing);
@@ -930,7 +987,7 @@ INLINE void check_needed_headers(uint32_t *words) {
 }
 
 /* A request's CSeq names its method; a response has its method from there. */
-INLINE void check_cseq_method(const uint8_t *m, uint32_t *words) {
+INLINE void check_cseq_method(const uint8_t* m, uint32_t* words) {
   if (words[SIP_W_KIND] == 2) {
     words[SIP_W_METHOD] = words[SIP_W_CSEQ_METHOD];
     return;
@@ -945,7 +1002,7 @@ INLINE void check_cseq_method(const uint8_t *m, uint32_t *words) {
   if (!equal_method) fault(words, SIP_CSEQ_METHOD_MISMATCH, words[SIP_W_CSEQ_METHOD_OFF]);
 }
 
-INLINE void note_body(uint32_t body, uint32_t length, uint32_t *words) {
+INLINE void note_body(uint32_t body, uint32_t length, uint32_t* words) {
   const uint32_t rest = length - body;
   const uint32_t stated = words[SIP_W_CONTENT_LENGTH];
   words[SIP_W_BODY_OFF] = body;
@@ -954,7 +1011,7 @@ INLINE void note_body(uint32_t body, uint32_t length, uint32_t *words) {
   if (stated != SIP_NONE && stated > rest) fault(words, SIP_SHORT_BODY, body);
 }
 
-EXPORT("sip_parse") uint32_t sip_parse(const uint8_t *message, uint32_t length, uint32_t *words) {
+EXPORT("sip_parse") uint32_t sip_parse(const uint8_t* message, uint32_t length, uint32_t* words) {
   clear_words(words, SIP_W_FIXED_END);
   words[SIP_W_CONTENT_LENGTH] = SIP_NONE;
   words[SIP_W_MAX_FORWARDS] = SIP_NONE;
@@ -977,23 +1034,24 @@ EXPORT("sip_parse") uint32_t sip_parse(const uint8_t *message, uint32_t length, 
   return words[SIP_W_STATUS];
 }
 
-EXPORT("sip_answerable") uint32_t sip_answerable(const uint32_t *words) {
-  return words[SIP_W_VIA_HOST_LEN] && words[SIP_W_FROM_LEN] && words[SIP_W_TO_LEN] && words[SIP_W_CALL_ID_LEN] &&
-         words[SIP_W_CSEQ_LEN] && words[SIP_W_CSEQ_METHOD_LEN];
+EXPORT("sip_answerable") uint32_t sip_answerable(const uint32_t* words) {
+  return words[SIP_W_VIA_HOST_LEN] && words[SIP_W_FROM_LEN] && words[SIP_W_TO_LEN] &&
+         words[SIP_W_CALL_ID_LEN] && words[SIP_W_CSEQ_LEN] && words[SIP_W_CSEQ_METHOD_LEN];
 }
 
-/* ---- URIs [RFC 3261 19.1, RFC 3966] ------------------------------------------------------------------------------- */
+/* ---- URIs [RFC 3261 19.1, RFC 3966]
+ * ------------------------------------------------------------------------------- */
 
 enum { SCHEME_OTHER, SCHEME_SIP, SCHEME_SIPS, SCHEME_TEL };
 
-static uint32_t scheme_id(const uint8_t *m, uint32_t at, uint32_t end) {
+static uint32_t scheme_id(const uint8_t* m, uint32_t at, uint32_t end) {
   if (NAMED(m, at, end, "sip")) return SCHEME_SIP;
   if (NAMED(m, at, end, "sips")) return SCHEME_SIPS;
   if (NAMED(m, at, end, "tel")) return SCHEME_TEL;
   return SCHEME_OTHER;
 }
 
-static uint32_t transport_id(const uint8_t *m, uint32_t at, uint32_t end) {
+static uint32_t transport_id(const uint8_t* m, uint32_t at, uint32_t end) {
   if (NAMED(m, at, end, "udp")) return 1;
   if (NAMED(m, at, end, "tcp")) return 2;
   if (NAMED(m, at, end, "tls")) return 3;
@@ -1003,13 +1061,13 @@ static uint32_t transport_id(const uint8_t *m, uint32_t at, uint32_t end) {
   return 7;
 }
 
-INLINE uint32_t find_byte(const uint8_t *m, uint32_t at, uint32_t end, uint8_t wanted) {
+INLINE uint32_t find_byte(const uint8_t* m, uint32_t at, uint32_t end, uint8_t wanted) {
   while (at < end && m[at] != wanted) at++;
   return at;
 }
 
-static void note_uri_parameter(const uint8_t *m, uint32_t name, uint32_t name_end, uint32_t value, uint32_t value_end,
-                               uint32_t *words) {
+static void note_uri_parameter(const uint8_t* m, uint32_t name, uint32_t name_end, uint32_t value,
+                               uint32_t value_end, uint32_t* words) {
   if (NAMED(m, name, name_end, "lr")) {
     words[SIP_U_LR] = 1;
   } else if (NAMED(m, name, name_end, "r2")) {
@@ -1026,7 +1084,7 @@ static void note_uri_parameter(const uint8_t *m, uint32_t name, uint32_t name_en
 }
 
 /* `at` is at the first ';' or at `end`. */
-static void read_uri_parameters(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+static void read_uri_parameters(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   put_span(words + SIP_U_PARAMS_OFF, at, end);
   while (at < end) {
     const uint32_t name = at + 1;
@@ -1037,8 +1095,9 @@ static void read_uri_parameters(const uint8_t *m, uint32_t at, uint32_t end, uin
   }
 }
 
-/* Reads [user [":" password] "@"] and returns where the host begins, or SIP_NONE: there is an '@', but no user. */
-static uint32_t read_userinfo(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+/* Reads [user [":" password] "@"] and returns where the host begins, or SIP_NONE: there is an '@', but no
+ * user. */
+static uint32_t read_userinfo(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   const uint32_t stop = find_at_sign(m, at, end);
   if (stop == end) return at;
   const uint32_t user_end = find_byte(m, at, stop, ':');
@@ -1049,7 +1108,7 @@ static uint32_t read_userinfo(const uint8_t *m, uint32_t at, uint32_t end, uint3
 }
 
 /* Reads what follows "sip:" or "sips:".  True: we can route by it. */
-static bool read_sip_uri(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *words) {
+static bool read_sip_uri(const uint8_t* m, uint32_t at, uint32_t end, uint32_t* words) {
   const uint32_t host = read_userinfo(m, at, end, words);
   if (host == SIP_NONE) return false;
   at = skip_host(m, host, end);
@@ -1070,7 +1129,7 @@ static bool read_sip_uri(const uint8_t *m, uint32_t at, uint32_t end, uint32_t *
 }
 
 EXPORT("sip_parse_uri")
-uint32_t sip_parse_uri(const uint8_t *message, uint32_t offset, uint32_t length, uint32_t *words) {
+uint32_t sip_parse_uri(const uint8_t* message, uint32_t offset, uint32_t length, uint32_t* words) {
   const uint32_t end = offset + length;
   clear_words(words, SIP_URI_WORDS);
   words[SIP_U_STATUS] = 1;
@@ -1091,9 +1150,10 @@ uint32_t sip_parse_uri(const uint8_t *message, uint32_t offset, uint32_t length,
   return words[SIP_U_STATUS];
 }
 
-/* ---- one parameter -------------------------------------------------------------------------------------------------- */
+/* ---- one parameter
+ * -------------------------------------------------------------------------------------------------- */
 
-static bool is_name(const uint8_t *m, uint32_t at, uint32_t end, const uint8_t *name, uint32_t name_length) {
+static bool is_name(const uint8_t* m, uint32_t at, uint32_t end, const uint8_t* name, uint32_t name_length) {
   if (end - at != name_length) return false;
   for (uint32_t i = 0; i < name_length; i++) {
     const uint8_t c = m[at + i];
@@ -1103,8 +1163,8 @@ static bool is_name(const uint8_t *m, uint32_t at, uint32_t end, const uint8_t *
 }
 
 EXPORT("sip_find_parameter")
-uint32_t sip_find_parameter(const uint8_t *message, uint32_t offset, uint32_t length, const uint8_t *name,
-                            uint32_t name_length, uint32_t *words) {
+uint32_t sip_find_parameter(const uint8_t* message, uint32_t offset, uint32_t length, const uint8_t* name,
+                            uint32_t name_length, uint32_t* words) {
   const uint32_t end = offset + length;
   uint32_t at = offset;
   words[0] = words[1] = 0;

@@ -13,6 +13,7 @@
 #define HOLDFAST_SIP_PARSER_H
 #include <stdint.h>
 
+/* clang-format off: words that belong together stand on one line */
 enum {
   SIP_PADDING = 32,
   SIP_FIXED_WORDS = 128,
