@@ -50,9 +50,9 @@ export type FlowText = {
   readonly steps: readonly Step[];
 };
 
-const SETTINGS = new Set(['routes', 'listen', 'set', 'ua', 'workers', 'seeds', 'quiet', 'segment']);
+const SETTINGS = new Set(['routes', 'listen', 'set', 'ua', 'workers', 'seeds', 'quiet', 'segment', 'name']);
 const STATES = ['none', 'unconfirmed', 'early', 'confirmed, no ACK', 'confirmed', 'deleted'];
-const HAPPENINGS = new Set(['wait', 'send', 'lookup', 'statistic', 'check']);
+const HAPPENINGS = new Set(['wait', 'send', 'lookup', 'dns']);
 
 /** Reads a flow. @throws Error that names the line */
 export function readFlow(text: string): FlowText {

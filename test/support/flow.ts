@@ -16,8 +16,10 @@ import { silentLog } from '../../dist/log.js';
 import { addon, type MemoryWire, type SegmentId } from '../../dist/memory/addon.js';
 import { type Random, seededRandom } from '../../dist/random.js';
 import { ShardCore } from '../../dist/server/shard.js';
+import { Resolver } from '../../dist/transport/resolve.js';
 import { type Policy, policies } from '../flow/policies.js';
 import { Agent } from './flow-agents.js';
+import { ClockOf, Names } from './flow-names.js';
 import {
   checkForwardedRequest,
   checkForwardedResponse,
@@ -58,6 +60,8 @@ export class World {
   readonly wire: MemoryWire;
   readonly shards: ShardCore[] = [];
   readonly policy: Policy;
+  /** What stands for the DNS. */
+  readonly names: Names;
   readonly agents = new Map<string, Agent>();
   /** What left and was not taken by an expectation. */
   readonly left: Datagram[] = [];
@@ -81,6 +85,7 @@ export class World {
     const policy = policies[name];
     if (policy === undefined) throw new Error(`there are no routes called ${name}`);
     this.policy = policy((event, callId) => this.events.push({ event, call: this.callOf(callId) }));
+    this.names = new Names(options.settings.get('name') ?? []);
     const listen = config.listen.map(({ address, port }) => ({ address, port }));
     this.segment = addon.createSegment({
       path: this.#path,
@@ -137,6 +142,7 @@ export class World {
   }
 
   #openShard(owner: number): ShardCore {
+    const clock = new ClockOf(() => this.nowMs);
     return new ShardCore({
       config: this.config,
       segment: this.segment,
@@ -144,6 +150,14 @@ export class World {
       routes: this.policy.routes,
       log: silentLog,
       wire: this.wire,
+      clock,
+      random: this.#random,
+      resolver: new Resolver(
+        this.names,
+        { families: [4, 6], minTtlSeconds: 1, maxTtlSeconds: 60, negativeTtlSeconds: 5, namesMax: 100 },
+        clock,
+        this.#random,
+      ),
     });
   }
 
@@ -155,6 +169,10 @@ export class World {
 
   usage() {
     return addon.segmentUsage(this.segment);
+  }
+
+  statistics(): Record<string, number> {
+    return addon.statistics(this.segment);
   }
 
   /** A statistic by its name, with or without its group. */
@@ -366,7 +384,10 @@ class Player {
     } else if (verb === 'lookup') {
       world.policy.lookups.shift()?.(words.join(' '));
       await world.settle();
-    } else if (verb !== 'check') throw new Error(`${verb}?`);
+    } else if (verb === 'dns') {
+      world.names.answer();
+      await world.settle();
+    } else throw new Error(`${verb}?`);
   }
 
   #leaves(step: Leaves): void {
