@@ -182,7 +182,7 @@ bool open_locked(const std::string& path, int flags, Descriptor& file, struct st
       return fail(error, Status::kRefused, "segment " + path + ": not a regular file"), false;
     if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK)
-        return fail(error, Status::kRefused, "segment " + path + ": in use by a living process"), false;
+        return fail(error, Status::kRefused, "segment " + path + ": in use by a living process", EWOULDBLOCK), false;
       return fail(error, Status::kSystem, "segment " + path + ": " + std::strerror(errno), errno), false;
     }
     struct stat named;
@@ -203,16 +203,15 @@ std::uint64_t wanted(const SegmentOptions& options, std::uint64_t available) noe
 }
 
 /// Takes what a dead process left out of the way; `file` is then a new, empty, locked file of that name.
-bool move_aside(const SegmentOptions& options, Descriptor& file, SegmentError& error, std::string* warning) noexcept {
+bool move_aside(const SegmentOptions& options, Descriptor& file, SegmentError& error, std::string& warning) noexcept {
   const std::string stale = options.path + ".stale";
   const std::uint64_t needed = options.bytes != 0 ? wanted(options, 0) : kSegmentBytesDefault;
   unlink(stale.c_str());
   const bool keep = room(file.get()) >= needed;
   if ((keep ? rename(options.path.c_str(), stale.c_str()) : unlink(options.path.c_str())) != 0)
     return fail(error, Status::kSystem, "segment " + options.path + ": " + std::strerror(errno), errno), false;
-  if (warning != nullptr)
-    *warning = keep ? "segment left by a dead process moved to " + stale
-                    : "segment left by a dead process removed: no room for both at " + options.path;
+  warning = keep ? "segment left by a dead process moved to " + stale
+                 : "segment left by a dead process removed: no room for both at " + options.path;
   Descriptor fresh;
   struct stat facts;
   if (!open_locked(options.path, O_CREAT | O_EXCL, fresh, facts, error)) return false;
@@ -350,11 +349,11 @@ std::unique_ptr<Segment> Segment::create_over(void* memory, std::size_t bytes, c
   return segment;
 }
 
-std::unique_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentError& error,
-                                         std::string* warning) noexcept {
+std::unique_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentError& error) noexcept {
   if (!check(options, error)) return nullptr;
   Descriptor file;
   struct stat facts;
+  std::string warning;
   if (!open_locked(options.path, O_CREAT, file, facts, error)) return nullptr;
   if (facts.st_size > 0) {
     std::uint64_t magic = 0;
@@ -391,6 +390,7 @@ std::unique_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentE
     return give_up();
   }
   segment->path_ = options.path;
+  segment->warning_ = std::move(warning);
   segment->fd_ = file.release();
   return segment;
 }

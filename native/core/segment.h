@@ -75,9 +75,8 @@ struct Verification {
 class Segment {
  public:
   /// The file at options.path.  One left by a dead process goes to `<path>.stale` (or goes, where there is no room for
-  /// both; `warning` says which); one in use by a living process, or that is not ours, is kRefused.
-  [[nodiscard]] static std::unique_ptr<Segment> create(const SegmentOptions& options, SegmentError& error,
-                                                       std::string* warning) noexcept;
+  /// both; warning() says which); one in use by a living process, or that is not ours, is kRefused.
+  [[nodiscard]] static std::unique_ptr<Segment> create(const SegmentOptions& options, SegmentError& error) noexcept;
   /// Takes over the file that a dead process left; layout, hash_size and boot id must be ours.  Profiles and sockets that
   /// it does not know yet are added; the number of workers may differ.
   [[nodiscard]] static std::unique_ptr<Segment> attach(const SegmentOptions& options, SegmentError& error) noexcept;
@@ -94,6 +93,9 @@ class Segment {
   Segment& operator=(const Segment&) = delete;
   /// A clean stop: the file is deleted (it stays mapped until the last user lets go).
   void remove_file() noexcept;
+
+  /// What create() did with a file that a dead process left, one line for the operator; empty: there was none.
+  [[nodiscard]] const std::string& warning() const noexcept { return warning_; }
 
   [[nodiscard]] SegmentHeader& header() const noexcept { return *header_; }
   [[nodiscard]] std::uint8_t* base() const noexcept { return base_; }
@@ -169,7 +171,7 @@ class Segment {
   KeyedHash keyed_hash_{0, 0};
   Arena arena_;
   Pool dialogs_, transactions_;
-  std::string path_;
+  std::string path_, warning_;
   int fd_ = -1;                   // holds the lock on the file; -1: memory of the caller's
 };
 

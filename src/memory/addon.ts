@@ -64,6 +64,10 @@ export type Addon = {
 
   /** Creates, reserves and locks the file; throws a coded Error (ERR_SEGMENT_*) with the room needed.  Main thread. */
   createSegment(options: SegmentOptions): SegmentId;
+  /** What stood in the way of createSegment and was moved or removed; null: nothing. */
+  segmentWarning(segment: SegmentId): string | null;
+  /** What was done with the file that a dead process left, one line for the log; null: there was none. */
+  segmentWarning(segment: SegmentId): string | null;
   /** Unmaps; `remove` deletes the file (a clean stop). */
   closeSegment(segment: SegmentId, remove: boolean): void;
   segmentUsage(segment: SegmentId): SegmentUsage;
