@@ -13,8 +13,10 @@
 
 #include "../core/clock.h"
 #include "../core/counters.h"
+#include "../core/profiles.h"
 #include "../core/segment.h"
 #include "../core/status.h"
+#include "../core/table.h"
 #include "../core/transactions.h"
 #include "../net/datagrams.h"
 #include "call.h"
@@ -67,7 +69,9 @@ struct ShardState {
         segment(open->segment.get()),
         owner(owner_number),
         counters(*segment, owner_number),
-        transactions(*segment, owner_number, &graveyard) {}
+        transactions(*segment, owner_number, &graveyard),
+        table(*segment, owner_number),
+        profiles(*segment, owner_number) {}
 
   std::shared_ptr<OpenSegment> open;
   Segment* segment;
@@ -79,6 +83,8 @@ struct ShardState {
   Counters counters;
   Graveyard graveyard;
   Transactions transactions;
+  Table table;
+  Profiles profiles;
   Road* road = nullptr;
   Loop* loop = nullptr;  // while started
   double receive_window_ms = 0;

@@ -23,6 +23,8 @@ const YOUNG_GENERATION_MB = 16;
 /** Makes the segment and binds every listen address. */
 export async function openRuntime(config: Config, log: Log): Promise<Runtime> {
   const segment = coded(() => openSegment(config));
+  const warning = addon.segmentWarning(segment);
+  if (warning !== null) log.warn('segment_found', { warning });
   try {
     const { core } = config.params;
     coded(() => addon.openSockets(segment, config.listen, config.workers, core.receive_buffer_bytes));
