@@ -27,6 +27,7 @@ export interface ProxyOptions {
   readonly segment?: string;
   /** Arguments of node itself, such as `--expose-gc`. */
   readonly nodeArgs?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** What a process did before it ended. */
@@ -89,6 +90,7 @@ export class ProxyProcess {
     this.segment = options.segment ?? privateSegment();
     this.child = spawn(process.execPath, commandLine(options, this.segment), {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.environment },
     });
     this.pid = this.child.pid ?? -1;
     const keep = (chunk: Buffer): void => {
@@ -247,3 +249,6 @@ export async function rpc<Result>(
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/** A route file that misbehaves on request. */
+export const hostileRoutes = fileURLToPath(new URL('hostile-routes.ts', import.meta.url));

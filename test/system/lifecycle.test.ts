@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { afterEach, describe, test } from 'vitest';
+import { answer, call, end } from '../support/calls.js';
 import { type Exit, type ListedDialog, ProxyProcess, pause, privateSegment } from '../support/proxy.js';
 import { type SipText, UserAgent } from '../support/ua.js';
 
@@ -33,41 +34,15 @@ async function agent(port: number): Promise<UserAgent> {
   return ua;
 }
 
-/** A callee that answers every INVITE with 180 and 200, and every other request with 200. */
-async function answeringCallee(): Promise<UserAgent> {
-  const callee = await agent(CALLEE_PORT);
-  callee.onMessage((received) => {
-    const { message } = received;
-    if (message.status !== 0 || message.method === 'ACK') return;
-    void (async () => {
-      if (message.method === 'INVITE') await callee.reply(received, 180, 'Ringing', 'callee');
-      await callee.reply(received, 200, 'OK', 'callee');
-    })();
-  });
-  return callee;
-}
-
-/** Makes a call and acknowledges it; returns the 200. */
-async function call(caller: UserAgent, callId: string): Promise<SipText> {
-  const common = { callId, cseq: 1, from: `<sip:alice@${caller.hostPort}>;tag=${callId}` };
-  const uri = `sip:bob@127.0.0.1:${CALLEE_PORT}`;
-  const invite = { ...common, method: 'INVITE', uri, to: `<${uri}>`, branch: `z9hG4bK-${callId}-i` };
-  await caller.send(caller.request(invite), PROXY_PORT);
-  const { message } = await caller.nextResponse('INVITE', 200, callId, 8_000);
-  const ack = { ...common, method: 'ACK', uri, to: message.header('to'), branch: `z9hG4bK-${callId}-a` };
-  await caller.send(caller.request({ ...ack, routes: message.all('record-route').reverse() }), PROXY_PORT);
-  return message;
-}
-
 describe('the life of the process', () => {
   test(
     'killed with SIGKILL in the middle of traffic, it starts again at once with the same options',
     async () => {
-      await answeringCallee();
+      answer(await agent(CALLEE_PORT));
       const caller = await agent(0);
       const segment = privateSegment();
       const first = await start({ ...OPTIONS, segment });
-      for (let i = 0; i < 50; i++) await call(caller, `before-${i}`);
+      for (let i = 0; i < 50; i++) await call(caller, PROXY_PORT, CALLEE_PORT, `before-${i}`);
       // Fire and do not wait: INVITEs are in every stage when the process dies.
       for (let i = 0; i < 200; i++) {
         const uri = `sip:bob@127.0.0.1:${CALLEE_PORT}`;
@@ -80,7 +55,7 @@ describe('the life of the process', () => {
       caller.inbox.length = 0;
 
       const second = await start({ ...OPTIONS, segment });
-      await call(caller, 'after');
+      await call(caller, PROXY_PORT, CALLEE_PORT, 'after');
       const listed = await second.rpc<readonly ListedDialog[]>('dlg.list');
       assert.ok(listed.some((dialog) => dialog['call-id'] === 'after' && dialog.state >= 3));
       assert.equal(new Set(listed.map((dialog) => dialog['call-id'])).size, listed.length, 'no dialog twice');
@@ -92,16 +67,16 @@ describe('the life of the process', () => {
   test(
     'SIGTERM stops it in order: exit code 0, the segment is gone, the port is free',
     async () => {
-      await answeringCallee();
+      answer(await agent(CALLEE_PORT));
       const caller = await agent(0);
       const proxy = await start(OPTIONS);
       assert.ok(existsSync(proxy.segment));
-      await call(caller, 'held');
+      await call(caller, PROXY_PORT, CALLEE_PORT, 'held');
       const exit = await proxy.signal('SIGTERM');
       assert.deepEqual([exit.code, exit.signal], [0, null], exit.output);
       assert.ok(!existsSync(proxy.segment), 'the segment file is removed');
       const again = await start(OPTIONS);
-      await call(caller, 'again');
+      await call(caller, PROXY_PORT, CALLEE_PORT, 'again');
       await again.stop();
     },
     TEST_MS,
@@ -121,10 +96,10 @@ describe('the life of the process', () => {
   test(
     'a second one on the same segment is refused with exit code 1 and one line, and the first lives on',
     async () => {
-      await answeringCallee();
+      answer(await agent(CALLEE_PORT));
       const caller = await agent(0);
       const first = await start(OPTIONS);
-      await call(caller, 'held');
+      await call(caller, PROXY_PORT, CALLEE_PORT, 'held');
       const other = { ...OPTIONS, port: OTHER_PORT, rpcPort: OTHER_RPC_PORT, segment: first.segment };
       assertRefused(await ProxyProcess.refused(other), first.segment);
       assert.equal((await first.rpc<readonly ListedDialog[]>('dlg.list')).length, 1);
@@ -143,14 +118,15 @@ describe('the life of the process', () => {
   test(
     'the memory of calls that are over is given back',
     async () => {
-      await answeringCallee();
+      answer(await agent(CALLEE_PORT));
       const caller = await agent(0);
       const proxy = await start(OPTIONS);
       const empty = await proxy.usedBytes();
       const answers: SipText[] = [];
-      for (let i = 0; i < 40; i++) answers.push(await call(caller, `round-${i}`));
+      for (let i = 0; i < 40; i++) answers.push(await call(caller, PROXY_PORT, CALLEE_PORT, `round-${i}`));
       assert.ok((await proxy.usedBytes()) > empty);
-      for (const [i, answer] of answers.entries()) await end(caller, `round-${i}`, answer);
+      for (const [i, reply] of answers.entries())
+        await end(caller, PROXY_PORT, CALLEE_PORT, `round-${i}`, reply);
       await proxy.forgetsEverything(60_000);
       await pause(100);
       assert.equal(await proxy.usedBytes(), empty);
@@ -158,21 +134,6 @@ describe('the life of the process', () => {
     TEST_MS,
   );
 });
-
-/** The caller's BYE, by the Route set of the 200. */
-async function end(caller: UserAgent, callId: string, answer: SipText): Promise<void> {
-  const parts = {
-    method: 'BYE',
-    uri: `sip:ua@127.0.0.1:${CALLEE_PORT}`,
-    callId,
-    cseq: 2,
-    to: answer.header('to'),
-  };
-  const from = `<sip:alice@${caller.hostPort}>;tag=${callId}`;
-  const routes = answer.all('record-route').reverse();
-  await caller.send(caller.request({ ...parts, from, routes, branch: `z9hG4bK-${callId}-b` }), PROXY_PORT);
-  await caller.nextResponse('BYE', 200, callId);
-}
 
 function assertRefused(exit: Exit, named: string): void {
   assert.equal(exit.code, 1, exit.output);

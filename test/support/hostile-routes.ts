@@ -1,0 +1,28 @@
+/**
+ * A route file that does what no operator means to: on request it never returns, throws, or ends its thread.
+ *
+ * Everything else is relayed with a dialog, as the default routes do.
+ */
+import { routes } from 'holdfast';
+
+const NEXT_HOP = process.env.HOLDFAST_TEST_NEXT_HOP ?? '';
+
+export default routes({
+  request(r) {
+    const wish = r.$hdr('X-Wish');
+    if (wish === 'never return') for (;;);
+    if (wish === 'throw') throw new Error('as you wish');
+    if (wish === 'end the thread') process.exit(3);
+    if (!r.mf_process_maxfwd_header(70)) return r.sl_send_reply(483, 'Too Many Hops');
+    if (r.has_totag()) {
+      if (r.loose_route()) return r.t_relay();
+      return r.is_method('ACK') ? true : r.sl_send_reply(404, 'Not here');
+    }
+    r.$du = NEXT_HOP;
+    if (r.is_method('INVITE')) {
+      r.record_route();
+      r.dlg_manage();
+    }
+    return r.t_relay();
+  },
+});
