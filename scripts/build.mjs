@@ -39,7 +39,7 @@ const STEPS = [
       inRoot('tsconfig.json'),
       inRoot('node_modules/typescript/package.json'),
     ],
-    ready: () => filesUnder('src', '.ts').every((file) => existsSync(outputOf(file))),
+    ready: () => compiledSources().every((file) => existsSync(outputOf(file))),
     run: compileTypeScript,
   },
   {
@@ -91,7 +91,7 @@ function isFresh(step, hash) {
 }
 
 async function compileTypeScript() {
-  const missing = filesUnder('src', '.ts').some((file) => !existsSync(outputOf(file)));
+  const missing = compiledSources().some((file) => !existsSync(outputOf(file)));
   if (missing) rmSync(inRoot('dist/.tsbuildinfo'), { force: true });
   removeLeftovers();
   const result = await node('node_modules/typescript/bin/tsc', '-p', ROOT, '--pretty', 'false');
@@ -129,11 +129,13 @@ function headersMatch(prefix) {
   return major === process.versions.node.split('.')[0];
 }
 
+/** Sources that something is made from; a file of types alone leaves nothing behind. */
+function compiledSources() {
+  return filesUnder('src', '.ts').filter((file) => !file.endsWith('.d.ts'));
+}
+
 function outputOf(source) {
-  return inRoot(
-    'dist',
-    relative(inRoot('src'), source).replace(/(\.d)?\.ts$/, (_, types) => (types ? '.d.ts' : '.js')),
-  );
+  return inRoot('dist', relative(inRoot('src'), source).replace(/\.ts$/, '.js'));
 }
 
 function node(...args) {

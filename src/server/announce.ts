@@ -27,7 +27,7 @@ export function announcement(config: Config, segment: Runtime['segment'], versio
     `  sipp -sn uas ${inet6}-p ${CALLEE_PORT} -bg`,
     `  sipp -sn uac ${inet6}-p ${CALLER_PORT} -rsa ${proxy} -m 1 -d 20000 ${loopbackOf(host)}:${CALLEE_PORT}`,
     'see it:',
-    '  npx holdfast list',
+    `  npx holdfast list --rpc ${endpointText(config.rpc)}`,
     `  curl -H 'content-type: application/json' -d '{"jsonrpc":"2.0","method":"dlg.list","id":1}' ${rpc}`,
   ].join('\n')}\n`;
 }

@@ -89,7 +89,7 @@ describe('the main thread', () => {
       `${BASE}/RPC`,
       '/dev/shm/x, 256 MiB, enough for 12345 calls',
       'sipp -sn uac',
-      'holdfast list',
+      'holdfast list --rpc 127.0.0.1:18070',
     ]) {
       assert.ok(said.includes(part), `${said} says ${part}`);
     }
