@@ -28,8 +28,7 @@ import { mendViaInAnswer } from './via.js';
 import type { Workspace } from './workspace.js';
 
 /** Reason phrases of the codes we send by ourselves.  [RFC 3261 21, RFC 5393] */
-export const REASONS: Readonly<Record<number, string>> = {
-  100: 'Trying',
+const REASONS: Readonly<Record<number, string>> = {
   200: 'OK',
   400: 'Bad Request',
   404: 'Not Found',
@@ -49,6 +48,12 @@ export const REASONS: Readonly<Record<number, string>> = {
   513: 'Message Too Large',
   600: 'Busy Everywhere',
 };
+
+/** The reason phrase of a code, '' if we never send it by ourselves. */
+export function reasonOf(code: number): string {
+  // The one on every call's way.
+  return code === 100 ? 'Trying' : (REASONS[code] ?? '');
+}
 
 /** Our To tag: the same for every answer to a request and its copies.  [RFC 3261 16.11, 8.2.7] */
 const TAG_START = 'hf';

@@ -43,6 +43,7 @@ import {
   M_CANCEL,
   M_INVITE,
   W_CSEQ_NUMBER,
+  W_KIND,
   W_STATUS,
 } from '../sip/words.js';
 import { clientInviteDue } from '../transaction/client-invite.js';
@@ -73,6 +74,9 @@ import { readSender } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
 const STATUS_OK = 0;
+/** W_KIND */
+const KIND_REQUEST = 1;
+const KIND_RESPONSE = 2;
 const STATUS_NO_MEMORY = 3;
 /** Transactions whose time has come, handled between two batches at most. */
 const DUE_PER_TICK_MAX = 256;
@@ -133,13 +137,15 @@ export class ProxyCore {
   /** Handles the message in hand, parsed; its datagram came to this shard and belongs here. */
   receive(): void {
     const message = this.passage.message;
-    if (message.isRequest) {
+    const kind = message.word(W_KIND);
+    if (kind === KIND_REQUEST) {
       this.w.count(COUNTERS.receivedRequests);
       this.request();
-    } else {
+    } else if (kind === KIND_RESPONSE && message.word(W_STATUS) === 0) {
       this.w.count(COUNTERS.receivedReplies);
-      if (message.word(W_STATUS) === 0) this.responses.receive(message);
-      else this.w.count(COUNTERS.badMessages);
+      this.responses.receive(message);
+    } else {
+      this.w.count(COUNTERS.badMessages);
     }
   }
 
@@ -184,7 +190,7 @@ export class ProxyCore {
       return;
     }
     if (fault === F_BAD_VERSION) this.up.answerStateless(passage, 505);
-    else this.up.answerStateless(passage, 400, reasonOf(fault));
+    else this.up.answerStateless(passage, 400, reasonOfFault(fault));
   }
 
   /** ACK for a negative answer of ours ends here. */
@@ -694,7 +700,7 @@ function isDue(due: number, now: number): boolean {
   return due !== 0 && due <= now;
 }
 
-function reasonOf(fault: number): string {
+function reasonOfFault(fault: number): string {
   const name = FAULT_NAMES[fault];
   return name === undefined ? 'Bad Request' : `Bad Request (${name.toLowerCase().replaceAll('_', ' ')})`;
 }

@@ -9,7 +9,7 @@ import { M_ACK, W_VIA_LINE_END, W_VIA_LINE_OFF, W_VIA_NEXT_OFF, W_VIA_OFF } from
 import { inviteAnswered } from '../transaction/server-invite.js';
 import { nonInviteAnswered } from '../transaction/server-non-invite.js';
 import { KIND_INVITE_SERVER, SERVER_PROCEEDING, T_RANG } from '../transaction/states.js';
-import { REASONS, writeAnswer } from './answer.js';
+import { reasonOf, writeAnswer } from './answer.js';
 import { Outgoing } from './outgoing.js';
 import type { Passage } from './passage.js';
 import type { ProxyObserver } from './ports.js';
@@ -27,7 +27,7 @@ export class Upstream {
   }
 
   /** Answers without a transaction, to where the request came from.  ACK is never answered. */
-  answerStateless(passage: Passage, code: number, reason = REASONS[code] ?? '', extra = ''): void {
+  answerStateless(passage: Passage, code: number, reason = reasonOf(code), extra = ''): void {
     const message = passage.message;
     if (message.method === M_ACK) return;
     this.out.to(
@@ -45,7 +45,7 @@ export class Upstream {
   }
 
   /** Answers in the transaction in hand; nothing if it has its final answer.  A 100 is not kept: it can be made again. */
-  answer(passage: Passage, code: number, reason = REASONS[code] ?? '', extra = ''): boolean {
+  answer(passage: Passage, code: number, reason = reasonOf(code), extra = ''): boolean {
     const x = this.w.x;
     if (x[T_STATE] !== SERVER_PROCEEDING) return false;
     if (code > 100) this.observer.reply(null, code, 0);
@@ -66,7 +66,7 @@ export class Upstream {
       this.w.native.transactionSendReply();
     } else if (x[T_CODE] === 100) {
       this.out.toUpstream();
-      writeAnswer(this.out, this.w, passage, 100, REASONS[100]!, '');
+      writeAnswer(this.out, this.w, passage, 100, reasonOf(100), '');
       this.out.send();
     }
   }

@@ -11,6 +11,7 @@ import type { Log } from '../log.js';
 import { B_CODE, T_BRANCH_COUNT, T_CODE } from '../memory/words.js';
 import type { ProxyCore } from '../proxy/core.js';
 import { branchAt } from '../proxy/downstream.js';
+import { parseUriOf } from '../proxy/loose-route.js';
 import type { AvpValue, Passage } from '../proxy/passage.js';
 import { HEADER_EDITS_MAX, TARGETS_MAX } from '../proxy/passage.js';
 import { readSender } from '../proxy/via.js';
@@ -25,6 +26,10 @@ import {
   M_UNKNOWN,
   METHOD_NAMES,
   NONE,
+  U_HEADERS_LEN,
+  U_SCHEME,
+  U_SCHEME_LEN,
+  U_STATUS,
   W_BODY_LEN,
   W_BODY_OFF,
   W_CSEQ_NUMBER,
@@ -285,6 +290,10 @@ export class MessageContext {
   }
 }
 
+/** U_SCHEME */
+const SCHEME_OTHER = 0;
+const SCHEME_TEL = 3;
+
 const METHOD_NUMBERS = new Map(METHOD_NAMES.map((name, number) => [name, number]));
 
 /** `'408|5xx'` as a test. */
@@ -344,8 +353,8 @@ export class RequestContext extends MessageContext {
   // -- checks --------------------------------------------------------------------------------------------------------
 
   /**
-   * Refuses what a proxy must not forward: an unknown URI scheme (416), a demand for extensions (420).  What breaks the
-   * grammar never gets here.
+   * Refuses what a proxy must not forward: a demand for extensions (420), an unknown URI scheme (416), a Request-URI that
+   * is none or carries header fields (400).  What breaks the grammar elsewhere never gets here.  [RFC 3261 16.3]
    */
   sanity_check(): boolean {
     const message = this.message;
@@ -354,11 +363,20 @@ export class RequestContext extends MessageContext {
       this.send_reply(420, 'Bad Extension', `Unsupported: ${message.headerValue(demand)}\r\n`);
       return false;
     }
-    if (!/^(?:sips?|tel):/i.test(this.$ru)) {
+    const { w } = this.s.core;
+    const words = w.memory.words;
+    const u = parseUriOf(w, message, message.word(W_RURI_OFF), message.word(W_RURI_LEN));
+    const scheme = words[u + U_SCHEME]!;
+    if (words[u + U_STATUS] === 0) {
+      if (words[u + U_HEADERS_LEN] === 0) return true;
+    } else if (scheme === SCHEME_TEL) {
+      return true;
+    } else if (words[u + U_SCHEME_LEN] !== 0 && scheme === SCHEME_OTHER) {
       this.send_reply(416, 'Unsupported URI Scheme');
       return false;
     }
-    return true;
+    this.send_reply(400, 'Bad Request-URI');
+    return false;
   }
 
   /** False when Max-Forwards is 0; more than `max` is cut to it, without one the request gets one. */

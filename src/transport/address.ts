@@ -41,6 +41,7 @@ export class Address {
 export function readV4(bytes: Uint8Array, at: number, length: number): number {
   if (length < 7 || length > 15) return -1;
   let packed = 0;
+  let scale = 1;
   let octet = 0;
   let digits = 0;
   let dots = 0;
@@ -48,7 +49,8 @@ export function readV4(bytes: Uint8Array, at: number, length: number): number {
     const c = bytes[i]!;
     if (c === 46) {
       if (digits === 0 || dots === 3) return -1;
-      packed += octet * 2 ** (8 * dots);
+      packed += octet * scale;
+      scale *= 256;
       dots++;
       octet = 0;
       digits = 0;
@@ -61,7 +63,7 @@ export function readV4(bytes: Uint8Array, at: number, length: number): number {
     if (octet > 255) return -1;
   }
   if (dots !== 3 || digits === 0) return -1;
-  return packed + octet * 2 ** 24;
+  return packed + octet * scale;
 }
 
 /** Reads a host as it stands in a URI or Via: IPv4, or IPv6 with or without brackets.  False: a name. */
