@@ -8,7 +8,7 @@ declare namespace WebAssembly {
   }
   class Memory {
     constructor(descriptor: { initial: number; maximum?: number; shared?: boolean });
-    readonly buffer: SharedArrayBuffer;
+    readonly buffer: ArrayBufferLike;
   }
   class Instance {
     constructor(module: Module, imports: Record<string, Record<string, unknown>>);
