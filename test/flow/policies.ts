@@ -19,8 +19,9 @@ const CALLEE_2 = 'sip:callee2@192.0.2.30:5060';
 const CALLEE_3 = 'sip:callee3@192.0.2.40:5060';
 const BACKUP = 'sip:192.0.2.50:5060';
 
-/** What comes first in every route: Max-Forwards, then requests inside a dialog.  True: the request is dealt with. */
+/** What comes first in every route: sanity, Max-Forwards, then requests inside a dialog.  True: the request is dealt with. */
 function isDealtWith(r: RequestContext): boolean {
+  if (!r.sanity_check()) return true;
   if (!r.mf_process_maxfwd_header(70)) {
     r.sl_send_reply(483, 'Too Many Hops');
     return true;

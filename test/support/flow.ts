@@ -486,7 +486,7 @@ function checkWords(message: WireMessage, check: string, socket: string): void {
   if (uri) assert.equal(message.uri, uri[1], 'Request-URI');
   else if (by) assert.equal(socket, by[1], 'socket it left by');
   else if (begins) {
-    const value = message.header(begins[1]!.toLowerCase());
+    const value = uriOf(message.header(begins[1]!.toLowerCase()));
     assert.ok(value.startsWith(begins[2]!), `${begins[1]} begins ${value}`);
   } else if (most) {
     const value = Number(message.header(most[1]!.toLowerCase()));
