@@ -16,13 +16,6 @@ export const transactionParams = {
     section: 'RFC 3261 17.1.2.2',
     doc: 'T2: the longest time between two retransmissions.',
   }),
-  t4_timer: milliseconds({
-    default: 5_000,
-    min: 10,
-    max: 60_000,
-    section: 'RFC 3261 17.1.2.2',
-    doc: 'T4: how long a message may stay in the network.',
-  }),
   fr_timer: milliseconds({
     default: 30_000,
     min: 100,

@@ -45,10 +45,10 @@ describe('defaults', () => {
       [config.params.dialog.hash_size, config.params.dialog.default_timeout, config.params.dialog.rr_param],
       [4096, 43_200, 'did'],
     );
-    const { retr_timer1, retr_timer2, t4_timer, fr_timer, fr_inv_timer, wt_timer } = config.params.tm;
+    const { retr_timer1, retr_timer2, fr_timer, fr_inv_timer, wt_timer } = config.params.tm;
     assert.deepEqual(
-      [retr_timer1, retr_timer2, t4_timer, fr_timer, fr_inv_timer, wt_timer],
-      [500, 4_000, 5_000, 30_000, 120_000, 5_000],
+      [retr_timer1, retr_timer2, fr_timer, fr_inv_timer, wt_timer],
+      [500, 4_000, 30_000, 120_000, 5_000],
     );
     assert.deepEqual([config.params.core.receive_window_ms, config.params.core.route_timeout_ms], [2, 5_000]);
     assert.deepEqual(

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
 import type { Written } from '../../../dist/config/param.js';
 import { everyParam, findParam } from '../../../dist/config/params/index.js';
+
+const SOURCES = fileURLToPath(new URL('../../../src', import.meta.url));
 
 /** The value that `written` gives `group:name`, or `refused`. */
 function read(name: string, written: Written): unknown {
@@ -99,6 +104,17 @@ describe('parameters [spec 12]', () => {
   test('every parameter of the manual, 5.1 to 5.51, has its row', () => {
     const sections = new Set(everyParam().map(({ row }) => row.section));
     for (let section = 1; section <= 51; section++) assert.ok(sections.has(`5.${section}`), `5.${section}`);
+  });
+
+  test('a parameter that is accepted is read by somebody, never silently ignored', () => {
+    const text = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.startsWith('config/params/'))
+      .map((file) => readFileSync(join(SOURCES, file), 'utf8'))
+      .join('\n');
+    const ignored = everyParam()
+      .filter(({ name, row }) => !row.later && !new RegExp(`\\b${name}\\b`).test(text))
+      .map(({ group, name }) => `${group}:${name}`);
+    assert.deepEqual(ignored, []);
   });
 
   test('no text at all makes a kind throw, and numbers stay within their bounds', () => {
