@@ -34,8 +34,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** More workers than this share no work any more; owner numbers are one byte in Via branches. */
-export const WORKERS_MAX = 64;
+/** As many as the segment has owner numbers for. */
+export const WORKERS_MAX = 32;
 
 const SIP_PORT = 5060;
 const RPC_PORT = 8060;

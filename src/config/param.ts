@@ -15,7 +15,7 @@ export type Reading<T> = { readonly ok: true; readonly value: T } | { readonly o
 export type Param<T> = {
   readonly kind: 'integer' | 'seconds' | 'milliseconds' | 'text' | 'names' | 'choice';
   readonly default: T;
-  /** What may be written, in words: `a power of two from 1 to 1048576`. */
+  /** What may be written, in words: `a power of two from 1 to 16777216`. */
   readonly allowed: string;
   /** Where it is described: a section of the module's manual, or of the RFC behind it. */
   readonly section: string;

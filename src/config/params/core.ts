@@ -12,7 +12,7 @@ export const coreParams = {
   receive_buffer_bytes: integer({
     default: 4_194_304,
     min: 65_536,
-    max: 1_073_741_824,
+    max: 1_073_741_823,
     section: 'transport',
     doc: 'Receive buffer asked of the kernel for each socket; it may give less.',
   }),

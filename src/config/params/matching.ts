@@ -5,7 +5,7 @@ export const matchingParams = {
   hash_size: integer({
     default: 4096,
     min: 1,
-    max: 1_048_576,
+    max: 16_777_216,
     powerOfTwo: true,
     section: '5.2',
     doc: 'Number of hash entries; part of every did= cookie and stored row. Look-up cost does not depend on it.',

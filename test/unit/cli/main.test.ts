@@ -84,8 +84,8 @@ describe('--check', () => {
     const { code, out, err } = await holdfast(['--check', '--workers', '0', '--set', 'dialog:hash_size=5']);
     assert.deepEqual([code, out], [1, '']);
     assert.deepEqual(err.split('\n'), [
-      'holdfast: --workers 0: allowed is a whole number from 1 to 64',
-      'holdfast: --set dialog:hash_size=5: allowed is a power of two from 1 to 1048576',
+      'holdfast: --workers 0: allowed is a whole number from 1 to 32',
+      'holdfast: --set dialog:hash_size=5: allowed is a power of two from 1 to 16777216',
       '',
     ]);
   });
