@@ -155,6 +155,7 @@ async function left(seed: number, together: boolean): Promise<string[]> {
 function normal(message: WireMessage): string {
   return message.raw
     .replace(/(branch=z9hG4bKh[0-9a-f.]+\.)[0-9a-f]{8}\b/g, '$1*')
+    .replace(/branch=z9hG4bKs[0-9a-f]{16}/g, 'branch=z9hG4bKs*')
     .replace(/;did=[0-9a-f.]+/g, ';did=*')
     .replace(/^(To: .*;tag=)(?!caller-tag|callee-tag).*$/gm, '$1*');
 }
@@ -172,7 +173,8 @@ describe('a batch is nothing but its messages in order', () => {
       const single = await left(seed, false);
       const together = await left(seed, true);
       assert.ok(single.length > CALLS_AT_ONCE, 'the traffic is not empty');
-      assert.deepEqual(together, single);
+      for (const [n, message] of single.entries()) assert.equal(together[n], message, `datagram ${n}`);
+      assert.equal(together.length, single.length);
     });
   }
 });

@@ -92,7 +92,8 @@ export class World {
       bytes: Number(options.settings.get('segment')?.[0] ?? SEGMENT_BYTES),
       hashSize: config.params.dialog.hash_size,
       workers: config.workers,
-      hIdStart: null,
+      // Fixed, so that a flow replays to the last digit of its cookies.
+      hIdStart: 4096,
       hIdStep: 1,
       profiles: [
         ...config.params.dialog.profiles_with_value.map((one) => ({ name: one, withValue: true })),
