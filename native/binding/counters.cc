@@ -9,8 +9,9 @@ namespace holdfast::binding {
 
 namespace {
 
+/// `amount` is signed: what was counted too early is taken back.
 void count(ShardState& shard, std::uint32_t counter, std::uint32_t amount) noexcept {
-  shard.counters.add(counter, amount);
+  shard.counters.add(counter, static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(amount)}));
 }
 
 std::shared_ptr<OpenSegment> segment_of(const Napi::CallbackInfo& info) {

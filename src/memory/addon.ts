@@ -260,7 +260,7 @@ export type Shard = {
   profileSize(profile: number, value: number, length: number): number;
 
   // -- counters and letters ------------------------------------------------------------------------------------------
-  /** Adds to this shard's counter `counter` (numbers from layout(): Counter<Name>). */
+  /** Adds to this shard's counter `counter` (numbers from layout(): Counter<Name>); a negative amount takes back. */
   count(counter: number, amount: number): void;
   /** Posts a control letter [kind, words...] of XArgs[0..n) to another owner; status full: keep it and try again. */
   post(owner: number, words: number): number;
