@@ -22,8 +22,8 @@ bool may_be_response(std::span<const std::uint8_t> datagram) noexcept {
 std::uint32_t Road::owner_of(std::span<const std::uint8_t> datagram) const noexcept {
   const Segment& segment = *shard.segment;
   if (segment.workers() == 1 && !may_be_response(datagram)) return shard.owner;
-  const Scan found = scan(datagram);
-  if (found.has_branch && found.branch.owner < segment.owners()) return found.branch.owner;
+  const Scan found = scan(datagram, segment.owners());
+  if (found.has_branch) return found.branch.owner;
   if (found.call_id_length == 0) return shard.owner;
   return segment.owner_of(segment.entry_of(datagram.subspan(found.call_id_offset, found.call_id_length)));
 }

@@ -79,7 +79,7 @@ bool find_branch(const std::uint8_t* at, const std::uint8_t* end, BranchName* ou
 
 }  // namespace
 
-Scan scan(std::span<const std::uint8_t> datagram) noexcept {
+Scan scan(std::span<const std::uint8_t> datagram, std::uint32_t owners) noexcept {
   Scan result;
   const std::uint8_t* const begin = datagram.data();
   const std::uint8_t* const end = begin + datagram.size();
@@ -111,7 +111,7 @@ Scan scan(std::span<const std::uint8_t> datagram) noexcept {
       if (value) {
         via_seen = true;
         const std::uint8_t* last = value_end(value, end);
-        result.has_branch = find_branch(value, last, &result.branch);
+        result.has_branch = find_branch(value, last, &result.branch) && result.branch.owner < owners;
         if (result.has_branch || result.call_id_length != 0) return result;
       }
     } else if (first == '\r' || first == '\n') {

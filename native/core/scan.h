@@ -19,6 +19,7 @@ struct Scan {
   std::uint32_t call_id_length = 0;  // 0: none was found
 };
 
-[[nodiscard]] Scan scan(std::span<const std::uint8_t> datagram) noexcept;
+/// A branch of ours counts only if its owner is below `owners`.
+[[nodiscard]] Scan scan(std::span<const std::uint8_t> datagram, std::uint32_t owners) noexcept;
 
 }  // namespace holdfast

@@ -16,7 +16,7 @@ namespace {
 Scan scan_text(const std::string& text) {
   std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[text.size()]);
   std::memcpy(exact.get(), text.data(), text.size());
-  return scan({exact.get(), text.size()});
+  return scan({exact.get(), text.size()}, 3);
 }
 
 std::string call_id_of(const std::string& text) {
@@ -126,6 +126,13 @@ TEST_CASE("scan: a response whose topmost branch is not ours goes by its Call-ID
     CHECK(!found.has_branch);
     CHECK(text.substr(found.call_id_offset, found.call_id_length) == "c@h");
   }
+}
+
+TEST_CASE("scan: an owner that there is not is nobody's branch") {
+  const std::string text =
+      "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=" + branch_text({3, 1, 1, 0, 1}) + "\r\ni: c\r\n\r\n";
+  CHECK(!scan_text(text).has_branch);
+  CHECK(call_id_of(text) == "c");
 }
 
 TEST_CASE("scan: random bytes and cut messages are only ever a guess") {
