@@ -46,7 +46,7 @@ import {
   W_KIND,
   W_STATUS,
 } from '../sip/words.js';
-import { clientInviteDue } from '../transaction/client-invite.js';
+import { clientCancelDue, clientInviteDue } from '../transaction/client-invite.js';
 import { clientNonInviteDue } from '../transaction/client-non-invite.js';
 import { inviteAcknowledged, inviteAnswerDue, inviteRepeated } from '../transaction/server-invite.js';
 import { nonInviteRepeated } from '../transaction/server-non-invite.js';
@@ -59,6 +59,7 @@ import {
   SERVER_CONFIRMED,
   SERVER_PROCEEDING,
   T_CANCELLED,
+  T_FORCED_RPORT,
   T_SUSPENDED,
 } from '../transaction/states.js';
 import { hasOwnTag } from './answer.js';
@@ -311,6 +312,7 @@ export class ProxyCore {
     const isInvite = message.method === M_INVITE;
     x[T_KIND] = isInvite ? KIND_INVITE_SERVER : KIND_NON_INVITE_SERVER;
     x[T_STATE] = SERVER_PROCEEDING;
+    x[T_FLAGS] = passage.rportWanted ? T_FORCED_RPORT : 0;
     x[T_METHOD] = message.method;
     x[T_FLOW] = message.flow;
     x[T_PORT] = passage.answerPort;
@@ -649,7 +651,7 @@ export class ProxyCore {
       clientNonInviteDue(x, b, now, w.timers);
       w.native.transactionSendBranch(branch);
     } else if ((x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0) {
-      clientNonInviteDue(x, b, now, w.timers);
+      clientCancelDue(x, b, now, w.timers);
       this.down.sendCancel(branch);
     } else if (x[b + B_STATE] === BRANCH_CALLING) {
       clientInviteDue(x, b, now);
@@ -667,7 +669,8 @@ export class ProxyCore {
     x[T_ROUTE_DUE] = 0;
     x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
     if (x[T_STATE] !== SERVER_PROCEEDING || !this.responses.allEnded()) return;
-    this.responses.answerOwn(408);
+    if (x[T_KIND] === KIND_INVITE_SERVER) this.responses.answerOwn(408);
+    else this.responses.giveUp();
   }
 
   private free(): void {

@@ -57,6 +57,7 @@ import {
   SERVER_COMPLETED,
   SERVER_PROCEEDING,
   T_CANCELLED,
+  T_FORCED_RPORT,
   T_HAD_6XX,
   T_SUSPENDED,
 } from '../transaction/states.js';
@@ -64,7 +65,7 @@ import { branchAt, type Downstream } from './downstream.js';
 import { Passage } from './passage.js';
 import type { ProxyObserver, RouteScript } from './ports.js';
 import type { Upstream } from './upstream.js';
-import { BranchName } from './via.js';
+import { BranchName, readSender } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
 const STATUS_OK = 0;
@@ -225,6 +226,12 @@ export class Responses {
       this.failureRoute(message, branch, best, code)
     )
       return;
+    if (code === 503) {
+      // Said of one target, it would make the caller leave us alone altogether.  [16.7 step 6]
+      this.answerOwn(500);
+      return;
+    }
+    this.gatherChallenges(best, message === null ? -1 : branch, message, code);
     if (message !== null && best === branch) {
       this.up.pass(message, code, this.routesOf(branchAt(branch)));
       return;
@@ -234,6 +241,20 @@ export class Responses {
       return;
     }
     this.answerOwn(code);
+  }
+
+  /** A 401 or 407 goes up with the challenges of all branches, so that the caller can meet them at once.  [16.7 step 7] */
+  private gatherChallenges(best: number, last: number, message: Message | null, code: number): void {
+    const { w } = this;
+    const x = w.x;
+    this.up.noMoreLines();
+    if (code !== 401 && code !== 407) return;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
+      const other = x[branchAt(n) + B_CODE]!;
+      if (n === best || (other !== 401 && other !== 407)) continue;
+      if (n === last && message !== null) this.up.addChallenges(message);
+      else if (w.parkBranchReply(1, this.kept, n)) this.up.addChallenges(this.kept);
+    }
   }
 
   /** Number of the branch with the best answer: 6xx first, else the lowest class, in it what lets the caller go on. */
@@ -334,7 +355,7 @@ export class Responses {
   }
 
   /** The transaction in hand ends without an answer: it stays only to absorb copies. */
-  private giveUp(): void {
+  giveUp(): void {
     const { w } = this;
     const now = w.native.nowTick();
     w.x[T_STATE] = SERVER_COMPLETED;
@@ -360,7 +381,7 @@ export function bindUpstream(w: Workspace, passage: Passage): void {
   message.address1 = x[T_ADDRESS0 + 1]!;
   message.address2 = x[T_ADDRESS0 + 2]!;
   message.address3 = x[T_ADDRESS0 + 3]!;
-  passage.answerPort = message.port;
+  readSender(passage, (x[T_FLAGS]! & T_FORCED_RPORT) !== 0);
 }
 
 /** Lower is better.  [16.7 step 6] */

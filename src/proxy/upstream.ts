@@ -5,7 +5,16 @@
  */
 import { S_COUNT, T_CODE, T_FLAGS, T_KIND, T_REPLY_BYTES, T_STATE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
-import { M_ACK, W_VIA_LINE_END, W_VIA_LINE_OFF, W_VIA_NEXT_OFF, W_VIA_OFF } from '../sip/words.js';
+import {
+  HDR_PROXY_AUTHENTICATE,
+  HDR_WWW_AUTHENTICATE,
+  M_ACK,
+  W_HEADERS_END,
+  W_VIA_LINE_END,
+  W_VIA_LINE_OFF,
+  W_VIA_NEXT_OFF,
+  W_VIA_OFF,
+} from '../sip/words.js';
 import { inviteAnswered } from '../transaction/server-invite.js';
 import { nonInviteAnswered } from '../transaction/server-non-invite.js';
 import { KIND_INVITE_SERVER, SERVER_PROCEEDING, T_RANG } from '../transaction/states.js';
@@ -19,6 +28,9 @@ export class Upstream {
   private readonly w: Workspace;
   private readonly observer: ProxyObserver;
   private readonly out: Outgoing;
+  /** Header lines to put at the end of the next answer passed on. */
+  private linesAt = 0;
+  private linesLength = 0;
 
   constructor(w: Workspace, observer: ProxyObserver) {
     this.w = w;
@@ -71,6 +83,24 @@ export class Upstream {
     }
   }
 
+  /** The next answer passed on gets no header lines but its own. */
+  noMoreLines(): void {
+    this.linesLength = 0;
+  }
+
+  /** Puts a copy of the answer's challenges at the end of the next one passed on. */
+  addChallenges(answer: Message): void {
+    const { scratch } = this.w;
+    if (this.linesLength === 0) this.linesAt = scratch.at;
+    for (let n = 0; n < answer.headerCount; n++) {
+      const id = answer.headerId(n);
+      if (id !== HDR_WWW_AUTHENTICATE && id !== HDR_PROXY_AUTHENTICATE) continue;
+      const line = answer.headerLine(n);
+      scratch.copy(answer.at + line, answer.headerEnd(n) - line);
+    }
+    this.linesLength = scratch.at - this.linesAt;
+  }
+
   /** Passes an answer on: our Via comes off, nothing else changes. */
   pass(message: Message, code: number, ownRecordRoutes: number): void {
     this.observer.reply(message, code, ownRecordRoutes);
@@ -87,7 +117,7 @@ export class Upstream {
   passKept(message: Message, code: number, ownRecordRoutes: number): void {
     this.observer.reply(message, code, ownRecordRoutes);
     this.out.toUpstream();
-    this.out.message(message, 0, message.length);
+    this.rest(message, 0);
     this.w.native.transactionSetReply();
     this.out.send();
     this.relayed();
@@ -108,12 +138,25 @@ export class Upstream {
     if (next === 0) {
       const end = message.word(W_VIA_LINE_END);
       this.out.message(message, 0, start);
-      this.out.message(message, end, message.length - end);
+      this.rest(message, end);
       return;
     }
     const value = message.word(W_VIA_OFF);
     this.out.message(message, 0, value);
-    this.out.message(message, next, message.length - next);
+    this.rest(message, next);
+  }
+
+  /** The message from `from` on, with the lines that are to be added. */
+  private rest(message: Message, from: number): void {
+    if (this.linesLength === 0) {
+      this.out.message(message, from, message.length - from);
+      return;
+    }
+    const end = message.word(W_HEADERS_END);
+    this.out.message(message, from, end - from);
+    this.out.piece(this.linesAt, this.linesLength);
+    this.out.message(message, end, message.length - end);
+    this.linesLength = 0;
   }
 
   private relayed(): void {

@@ -358,9 +358,16 @@ export class RequestContext extends MessageContext {
    */
   sanity_check(): boolean {
     const message = this.message;
-    const demand = message.findHeader(HDR_PROXY_REQUIRE);
-    if (demand >= 0) {
-      this.send_reply(420, 'Bad Extension', `Unsupported: ${message.headerValue(demand)}\r\n`);
+    let unsupported = '';
+    for (
+      let n = message.findHeader(HDR_PROXY_REQUIRE);
+      n >= 0;
+      n = message.findHeader(HDR_PROXY_REQUIRE, n + 1)
+    ) {
+      unsupported += `Unsupported: ${message.headerValue(n)}\r\n`;
+    }
+    if (unsupported !== '') {
+      this.send_reply(420, 'Bad Extension', unsupported);
       return false;
     }
     const { w } = this.s.core;

@@ -36,6 +36,13 @@ export function clientInviteDue(x: Uint32Array, b: number, now: number): void {
   x[b + B_RETRANSMIT_DUE] = now + interval;
 }
 
+/** The CANCEL of a branch is repeated, like any request that is no INVITE; sets the next time. */
+export function clientCancelDue(x: Uint32Array, b: number, now: number, timers: Timers): void {
+  const interval = Math.min(x[b + B_RETRANSMIT_INTERVAL]! * 2, timers.t2Ticks);
+  x[b + B_RETRANSMIT_INTERVAL] = interval;
+  x[b + B_RETRANSMIT_DUE] = now + interval;
+}
+
 export function clientInviteAnswer(
   x: Uint32Array,
   b: number,

@@ -26,6 +26,9 @@ export const T_RANG = 8;
 /** The failure route runs or ran on the present set of branches. */
 export const T_FAILURE_RUN = 16;
 
+/** Answers go to the source port, though the Via does not ask for it: force_rport(). */
+export const T_FORCED_RPORT = 32;
+
 /** B_STATE of a client transaction. */
 export const BRANCH_CALLING = 1;
 export const BRANCH_PROCEEDING = 2;
