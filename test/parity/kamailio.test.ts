@@ -39,6 +39,13 @@ const DIFFERENCES = [
         : seen,
   },
   {
+    what: 'Max-Forwards of requests that a proxy makes itself: CANCEL, and ACK for a negative answer',
+    right:
+      'they begin at this hop (RFC 3261 §8.1.1.6, §9.1, §17.1.1.3), so 70; the other copies what is left',
+    same: (seen: Seen) =>
+      /^(CANCEL|ACK) /.test(seen.startLine) && seen.vias.length === 1 ? { ...seen, maxForwards: '' } : seen,
+  },
+  {
     what: 'the To tag of answers that the proxy makes itself',
     right: 'any unique tag is (RFC 3261 §8.2.6.2); a 100 has none, or the one of the request',
     same: (seen: Seen) =>

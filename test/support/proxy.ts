@@ -51,6 +51,11 @@ export interface ListedDialog {
   readonly [field: string]: unknown;
 }
 
+interface SegmentUse {
+  readonly used: number;
+  readonly pools: readonly { readonly name: string; readonly used: number }[];
+}
+
 let segments = 0;
 
 /** A path in shared memory that no other test of this machine uses. */
@@ -178,17 +183,24 @@ export class ProxyProcess {
     }
   }
 
-  /** Live dialogs (in any state) and transactions. */
+  /** Records in use: dialogs in any state, and transactions. */
   async load(): Promise<{ dialogs: number; transactions: number }> {
-    const statistics = await this.statistics();
-    const transactions = statistics.get(STATISTIC.transactions);
-    if (transactions === undefined) throw new Error(`no statistic ${STATISTIC.transactions}`);
-    return { dialogs: (await this.rpc<readonly ListedDialog[]>('dlg.list')).length, transactions };
+    const { pools } = await this.segmentUse();
+    const used = (name: string): number => {
+      const pool = pools.find((candidate) => candidate.name === name);
+      if (!pool) throw new Error(`no pool ${name}`);
+      return pool.used;
+    };
+    return { dialogs: used('dialogs'), transactions: used('transactions') };
   }
 
   /** Bytes in use in the segment. */
   async usedBytes(): Promise<number> {
-    return (await this.rpc<{ readonly used: number }>('core.shmmem')).used;
+    return (await this.segmentUse()).used;
+  }
+
+  private segmentUse(): Promise<SegmentUse> {
+    return this.rpc<SegmentUse>('core.shmmem');
   }
 
   async signal(signal: NodeJS.Signals): Promise<Exit> {
@@ -225,7 +237,6 @@ export const STATISTIC = {
   failed: 'dialog:failed_dialogs',
   matchedByCookie: 'dialog:matched_by_cookie',
   matchedBySip: 'dialog:matched_by_tags',
-  transactions: 'tm:live_transactions',
 } as const;
 
 /** One JSON-RPC 2.0 call over HTTP. */
