@@ -15,6 +15,7 @@ import {
   B_STATE,
   T_ADDRESS0,
   T_BRANCH_COUNT,
+  T_CODE,
   T_CREATED,
   T_CSEQ,
   T_END_DUE,
@@ -297,6 +298,19 @@ export class ProxyCore {
   /** `t_newtran()`: makes the server transaction.  False: no memory; the request has been answered 503. */
   newTransaction(passage: Passage): boolean {
     if (this.load(passage)) return true;
+    if (!this.makeTransaction(passage)) return false;
+    this.answerTrying(passage);
+    this.w.native.transactionStore();
+    return true;
+  }
+
+  /** The caller of an INVITE need not repeat it: at once, for nobody knows how long the rest takes.  [16.2] */
+  private answerTrying(passage: Passage): void {
+    const x = this.w.x;
+    if (x[T_KIND] === KIND_INVITE_SERVER && x[T_CODE] === 0) this.up.answer(passage, 100);
+  }
+
+  private makeTransaction(passage: Passage): boolean {
     const { w } = this;
     const x = w.x;
     const message = passage.message;
@@ -329,8 +343,6 @@ export class ProxyCore {
     passage.transactionGeneration = x[T_GENERATION]!;
     this.observer.relayed(message);
     w.count(COUNTERS.serverTransactions);
-    if (isInvite) this.up.answer(passage, 100);
-    w.native.transactionStore();
     return true;
   }
 
@@ -346,6 +358,7 @@ export class ProxyCore {
 
   /** `t_relay()`: forwards the request to its targets.  True: it went out, waits for a name, or was answered. */
   relay(passage: Passage): boolean {
+    if (passage.answered) return false;
     const message = passage.message;
     if (isExhausted(message)) {
       this.w.count(COUNTERS.tooManyHops);
@@ -362,8 +375,7 @@ export class ProxyCore {
         this.hopStatus[0] === HOP_FOUND && this.down.sendStateless(passage, hop, passage.requestUri);
       return passage.relayed;
     }
-    if (!this.newTransaction(passage)) return true;
-    this.send(passage);
+    if (this.load(passage) || this.makeTransaction(passage)) this.send(passage);
     return true;
   }
 
@@ -378,7 +390,7 @@ export class ProxyCore {
       return this.failOverToName(passage, unknown);
     }
     const before = x[T_BRANCH_COUNT]!;
-    this.takeRoutes(passage);
+    this.keepDecisions(passage);
     this.addBranches(passage);
     return x[T_BRANCH_COUNT]! > before;
   }
@@ -403,20 +415,23 @@ export class ProxyCore {
   private send(passage: Passage): void {
     const { w } = this;
     const x = w.x;
-    this.takeRoutes(passage);
+    this.keepDecisions(passage);
     this.observer.relayed(passage.message);
     x[T_END_DUE] = 0;
     const failed = this.addBranches(passage);
     if (x[T_BRANCH_COUNT] === 0) this.up.answer(passage, failed);
+    else this.answerTrying(passage);
     passage.relayed = true;
     w.native.transactionStore();
   }
 
-  private takeRoutes(passage: Passage): void {
+  /** Keeps with the transaction in hand what the route asked for. */
+  private keepDecisions(passage: Passage): void {
     const x = this.w.x;
     if (passage.onReply !== 0) x[T_ON_REPLY] = passage.onReply;
     if (passage.onFailure !== 0) x[T_ON_FAILURE] = passage.onFailure;
     if (passage.onBranch !== 0) x[T_ON_BRANCH] = passage.onBranch;
+    this.responses.decisions.keep(passage);
   }
 
   /** One branch for each target that can be reached; the code to answer with if none was. */
@@ -676,6 +691,7 @@ export class ProxyCore {
   private free(): void {
     this.observer.transactionEnded();
     this.script.transactionEnded(this.w.x[T_INDEX]!);
+    this.responses.decisions.forget(this.w.x[T_INDEX]!);
     this.w.native.transactionFree(this.w.x[T_INDEX]!);
   }
 

@@ -61,6 +61,7 @@ import {
   T_HAD_6XX,
   T_SUSPENDED,
 } from '../transaction/states.js';
+import { Decisions } from './decisions.js';
 import { branchAt, type Downstream } from './downstream.js';
 import { Passage } from './passage.js';
 import type { ProxyObserver, RouteScript } from './ports.js';
@@ -80,6 +81,7 @@ export class Responses {
   /** The stored request, parsed again: for failure routes and answers of our own. */
   private readonly stored: Passage;
   private readonly kept: Message;
+  readonly decisions: Decisions;
 
   constructor(w: Workspace, observer: ProxyObserver, script: RouteScript, up: Upstream, down: Downstream) {
     this.w = w;
@@ -89,6 +91,7 @@ export class Responses {
     this.down = down;
     this.stored = new Passage(w.newMessage());
     this.kept = w.newMessage();
+    this.decisions = new Decisions(w.x);
   }
 
   /** A response came. */
@@ -302,6 +305,7 @@ export class Responses {
     stored.transactionIndex = w.x[T_INDEX]!;
     stored.transactionGeneration = w.x[T_GENERATION]!;
     bindUpstream(w, stored);
+    this.decisions.restore(stored);
     return true;
   }
 

@@ -29,6 +29,12 @@ export const T_FAILURE_RUN = 16;
 /** Answers go to the source port, though the Via does not ask for it: force_rport(). */
 export const T_FORCED_RPORT = 32;
 
+/** What the route decided for every copy: Record-Route goes on; how many Route values came off the top, and the last. */
+export const T_RECORD_ROUTE = 64;
+export const T_ROUTES_TAKEN_SHIFT = 7;
+export const T_ROUTES_TAKEN = 3 << T_ROUTES_TAKEN_SHIFT;
+export const T_LAST_ROUTE_TAKEN = 512;
+
 /** B_STATE of a client transaction. */
 export const BRANCH_CALLING = 1;
 export const BRANCH_PROCEEDING = 2;
