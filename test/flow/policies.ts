@@ -110,6 +110,76 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** Header edits and a Record-Route of the request route hold for the backup's copy too. */
+  edits: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.append_hf('X-Policy: kept\r\n');
+      r.remove_hf('X-Strange');
+      r.t_on_failure('backup');
+      r.t_relay();
+    },
+    failure: {
+      backup(f) {
+        f.$du = BACKUP;
+        f.t_relay();
+      },
+    },
+  })),
+
+  /** Each branch gets its own header. */
+  branches: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$ru = CALLEE;
+      r.append_branch(CALLEE_2);
+      r.t_on_branch('mark');
+      r.t_relay();
+    },
+    branch: {
+      mark(b) {
+        if (b.$rU === 'callee2') b.$ru = 'sip:second@192.0.2.30:5060';
+      },
+    },
+  })),
+
+  /** Provisional answers of one kind are kept from the caller. */
+  quiet: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_on_reply('quiet');
+      r.t_relay();
+    },
+    reply: {
+      quiet(p) {
+        if (p.t_check_status('183')) p.drop();
+      },
+    },
+  })),
+
+  /** One call at a time for each caller. */
+  limit: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      if (!r.dlg_try_profile('caller', r.$fU, 1)) r.t_reply(503, 'Limit');
+      else r.t_relay();
+    },
+  })),
+
+  /** Neighbours without Route: their requests are found by Call-ID and tags. */
+  by_tags: policy(() => ({
+    request(r) {
+      if (!r.sanity_check()) return;
+      if (!r.mf_process_maxfwd_header(70)) return void r.sl_send_reply(483, 'Too Many Hops');
+      r.dlg_manage();
+      r.t_relay();
+    },
+  })),
+
   /** The next hop is known elsewhere. */
   slow: policy((lookup) => ({
     async request(r) {

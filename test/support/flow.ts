@@ -208,7 +208,7 @@ export class World {
   callIdOf(call: string): string {
     let callId = this.#callIds.get(call);
     if (callId === undefined) {
-      const wanted = /^on(\d)$/.exec(call)?.[1];
+      const wanted = /^on(\d)[a-z]*$/.exec(call)?.[1];
       const owner =
         wanted === undefined ? this.#random.below(this.config.workers) : Number(wanted) % this.config.workers;
       let n = 0;
@@ -344,6 +344,8 @@ export async function playFlow(flow: FlowText, workers: number, seed: number): P
 class Player {
   readonly #world: World;
   #eventsSeen = 0;
+  /** The call spoken in last: what time does is seen in it. */
+  #call = 'a';
   readonly #branches = new Map<string, string>();
 
   constructor(world: World) {
@@ -354,7 +356,8 @@ class Player {
     if (step.kind === 'sends') await this.#send(step);
     else if (step.kind === 'leaves') for (let n = 0; n < step.times; n++) this.#leaves(step);
     else await this.#happens(step.verb, step.words);
-    if (step.expected !== null) this.#compare(step.expected, step.kind === 'happens' ? 'a' : step.call);
+    if (step.kind !== 'happens') this.#call = step.call;
+    if (step.expected !== null) this.#compare(step.expected, this.#call);
     if (next?.kind !== 'leaves') {
       this.#nothingElse();
       this.#noOtherEvents();
