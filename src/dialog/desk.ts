@@ -7,7 +7,7 @@
  */
 import type { Shard } from '../memory/addon.js';
 import { STATUS } from '../memory/addon.js';
-import { D_HOLDS, D_STATE } from '../memory/words.js';
+import { constant, D_HOLDS, D_STATE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { type Callbacks, DLGCB } from './callbacks.js';
 import { DialogContext } from './context.js';
@@ -18,6 +18,8 @@ import type { DialogLog } from './ports.js';
 import type { Records } from './record.js';
 import * as record from './record.js';
 
+/** Where a snapshot's words name the generation. */
+const SNAPSHOT_GENERATION = constant('DGeneration');
 /** An answer, the failure that it is, and what a listener does in turn. */
 const ENTERED_MAX = 8;
 
@@ -110,6 +112,15 @@ export class Desk {
   snapshotText(number: number): string | null {
     const at = this.copySnapshot();
     return at === 0 ? null : readSnapshotText(this.records.memory.buffer, at, number);
+  }
+
+  /** Generation of the record at `index`, -1: there is none. */
+  generationOf(index: number): number {
+    const { scratch, words } = this.records.memory;
+    const at = (scratch.at + 3) & ~3;
+    const room = Math.min(scratch.end - at, record.SNAPSHOT_BYTES_MAX);
+    if (room <= 0 || this.native.dialogSnapshot(index, at, room) === 0) return -1;
+    return words[(at >> 2) + SNAPSHOT_GENERATION]!;
   }
 
   /** A change that could not be made: our own fault, or no room for a call that is up. */

@@ -58,6 +58,7 @@ import { ProfileBook } from './profile.js';
 import * as record from './record.js';
 import { Records } from './record.js';
 import { COUNTERS } from './statistics.js';
+import { Sweep, type Walk } from './sweep.js';
 import { Variables } from './variables.js';
 import { RequestsWithin } from './within.js';
 
@@ -69,6 +70,8 @@ export type TrackerParts = {
   readonly log: DialogLog;
   /** `active_dialogs` over all shards, for $DLG_count; left out: 0. */
   readonly activeDialogs?: () => number;
+  /** All records, to look after what a dead worker left; left out: nobody looks. */
+  readonly walk?: Walk;
 };
 
 /** In T_DIRECTION beside the direction: the transaction is that of the INVITE that made the dialog. */
@@ -100,6 +103,7 @@ export class DialogTracker {
   private readonly lifetime: Lifetime;
   private readonly invite: InviteAnswers;
   private readonly within: RequestsWithin;
+  private readonly sweep: Sweep | null;
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
   private readonly due = new Uint32Array(2 * DUE_PER_TICK_MAX);
@@ -128,6 +132,8 @@ export class DialogTracker {
     this.lifetime = new Lifetime(params);
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, log);
     this.within = new RequestsWithin(this.desk, this.lifetime);
+    const { walk } = parts;
+    this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, walk, params, log);
   }
 
   /** What is known of the message in hand. */
@@ -217,7 +223,7 @@ export class DialogTracker {
   /** A route waits: takes its context away.  The dialog stays until it is brought back. */
   park(): DialogContext {
     const parked = this.context;
-    if (parked.ownIndex !== 0 && !parked.held) {
+    if (parked.ownIndex !== 0 && !parked.held && !parked.linked) {
       parked.held = this.desk.hold(parked.ownIndex, parked.ownGeneration);
     }
     this.desk.context = this.spareContexts.pop() ?? new DialogContext();
@@ -265,10 +271,10 @@ export class DialogTracker {
 
   // ---- time --------------------------------------------------------------------------------------------------------
 
-  /** Ends dialogs whose time is over, a bounded number of them. */
+  /** Ends dialogs whose time is over, a bounded number of them, and looks after a few others. */
   tick(): void {
+    this.sweep?.tick();
     const count = Math.min(this.native.dialogAdvance(), DUE_PER_TICK_MAX);
-    if (count === 0) return;
     const { due, x } = this;
     for (let n = 0; n < 2 * count; n++) due[n] = x[X_LIST + n]!;
     for (let n = 0; n < count; n++) this.timeIsOver(due[2 * n]!, due[2 * n + 1]!);
@@ -520,7 +526,9 @@ export class DialogTracker {
   private link(): void {
     const { context, x } = this;
     if (context.ownIndex === 0 || context.linked || context.spiral || x[T_DIALOG_INDEX] !== 0) return;
-    if (!this.desk.hold(context.ownIndex, context.ownGeneration)) return;
+    // What the message held, its transaction holds now.
+    if (!context.held && !this.desk.hold(context.ownIndex, context.ownGeneration)) return;
+    context.held = false;
     x[T_DIALOG_INDEX] = context.ownIndex;
     x[T_DIALOG_GENERATION] = context.ownGeneration;
     x[T_DIRECTION] = context.direction | (context.created ? TRANSACTION_MADE_DIALOG : 0);

@@ -38,7 +38,6 @@ export const lifetimeParams = {
     default: 300,
     min: 1,
     max: YEAR,
-    later: true,
     section: 'beyond the manual',
     doc: 'Longest stay of a dialog that has ended but is still held.',
   }),

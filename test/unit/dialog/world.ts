@@ -126,6 +126,7 @@ export class World {
         warn: (event) => this.faults.push(event),
       },
       activeDialogs: () => this.statistic('active_dialogs'),
+      walk: { owner: 0, next: (cursor) => addon.nextDialog(this.segment, cursor) },
     });
     this.engine = new DialogEngine(
       {

@@ -1,0 +1,88 @@
+/**
+ * Looks after dialogs that nobody will end: what a worker left behind that died between two calls.
+ *
+ * Every dialog has something that ends it: its INVITE transaction while it is not answered, its deadline while it is up,
+ * the transactions that hold it afterwards.  Where that something is gone, age decides.  A few records are looked at
+ * with each tick, round and round; only the owner of a dialog ends it.  [spec 3.5]
+ */
+import { STATUS } from '../memory/addon.js';
+import { D_END_TS, D_ENTRY, D_HOLDS, D_INIT_TS, D_STATE } from '../memory/words.js';
+import type { Desk } from './desk.js';
+import type { InviteAnswers } from './invite.js';
+import { DELETED, EARLY } from './machine.js';
+import type { DialogLog } from './ports.js';
+
+/** Records looked at with each tick of 10 ms. */
+const LOOKS_PER_TICK = 4;
+
+/** Walks the records of the segment. */
+export type Walk = {
+  /** This shard's number. */
+  readonly owner: number;
+  /** The next record in use from `cursor` on, 0: none. */
+  readonly next: (cursor: number) => number;
+};
+
+export class Sweep {
+  private readonly desk: Desk;
+  private readonly invite: InviteAnswers;
+  private readonly walk: Walk;
+  private readonly earlySeconds: number;
+  private readonly endSeconds: number;
+  private readonly log: DialogLog;
+  private cursor = 1;
+
+  constructor(
+    desk: Desk,
+    invite: InviteAnswers,
+    walk: Walk,
+    params: { readonly early_timeout: number; readonly end_timeout: number },
+    log: DialogLog,
+  ) {
+    this.desk = desk;
+    this.invite = invite;
+    this.walk = walk;
+    this.earlySeconds = params.early_timeout;
+    this.endSeconds = params.end_timeout;
+    this.log = log;
+  }
+
+  tick(): void {
+    for (let looks = 0; looks < LOOKS_PER_TICK; looks++) {
+      const index = this.walk.next(this.cursor);
+      this.cursor = index + 1;
+      if (index === 0) return;
+      this.look(index);
+    }
+  }
+
+  private look(index: number): void {
+    const { native, records, x } = this.desk;
+    const generation = this.desk.generationOf(index);
+    if (generation < 0 || !records.load(index, generation)) return;
+    if (native.ownerOf(x[D_ENTRY]!) !== this.walk.owner) return;
+    const now = native.nowUnixSeconds();
+    const state = x[D_STATE]!;
+    if (state === DELETED && now - x[D_END_TS]! > this.endSeconds) this.free(index, generation);
+    if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)
+      this.fail(index, generation);
+  }
+
+  /** Unanswered, and no transaction that could still answer it. */
+  private fail(index: number, generation: number): void {
+    if (!this.desk.hold(index, generation)) return;
+    this.log.warn('dialog_left_behind', { record: index, state: EARLY });
+    this.invite.fail(null, 'end', index, generation);
+    this.desk.letGo(index, generation);
+  }
+
+  /** Ended long ago: whoever holds it is gone, and if not, finds nothing under its old handle. */
+  private free(index: number, generation: number): void {
+    const { native, x } = this.desk;
+    this.log.warn('dialog_left_behind', { record: index, state: DELETED });
+    for (let holds = x[D_HOLDS]!; holds > 0; holds--) {
+      this.desk.letGo(index, generation);
+      if (native.dialogLoad(index, generation) !== STATUS.ok) return;
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'vitest';
+import { STATUS } from '../../../dist/memory/addon.js';
+import { assertNothingLeft, inWorld, type World } from './world.js';
+
+/** A worker that dies while its route runs: nothing that its tracker knew is known any more. */
+function die(world: World): void {
+  world.tracker.context.clear();
+}
+
+function managed(world: World, parts = {}): void {
+  const message = world.message(parts);
+  world.tracker.begin(message);
+  world.tracker.manage(message);
+}
+
+describe('dialogs that a dead worker left behind [spec 3.5]', () => {
+  test('an unanswered one that no transaction holds fails after early_timeout', async () => {
+    await inWorld(['dialog:early_timeout=20'], (world) => {
+      const before = world.usage();
+      managed(world);
+      die(world);
+      world.wait(20, 5);
+      assert.deepEqual([world.states(), world.events], [[1], []]);
+      world.wait(1, 5);
+      assert.deepEqual(world.events, ['failed -']);
+      assertNothingLeft(world, before);
+    });
+  });
+  test('an ended one goes after end_timeout, however many hold it', async () => {
+    await inWorld(['dialog:end_timeout=20'], (world) => {
+      const before = world.usage();
+      world.end(world.answered());
+      managed(world, { method: 'BYE', to: 'b2', cseq: 8 });
+      const { index, generation } = world.handle();
+      assert.equal(world.native.dialogHold(index, generation), STATUS.ok);
+      die(world);
+      world.wait(20, 5);
+      assert.deepEqual(world.states(), [5]);
+      world.wait(1, 5);
+      assert.deepEqual(world.events, ['start 200', 'end BYE']);
+      assertNothingLeft(world, before);
+    });
+  });
+  test('calls that ring, are up, or have just ended are left alone', async () => {
+    await inWorld(['dialog:early_timeout=5', 'dialog:end_timeout=500'], (world) => {
+      const ringing = world.initial({ callId: 'r@h' });
+      world.reply(ringing, 180, { callId: 'r@h' });
+      world.end(world.answered({ callId: 'u@h' }));
+      world.answered({ callId: 'e@h' });
+      world.sequential({ method: 'BYE', callId: 'e@h', cseq: 8 });
+      world.wait(300, 20);
+      assert.deepEqual(world.states(), [2, 4, 5]);
+    });
+  });
+  test('many are found, a few with each tick', async () => {
+    await inWorld(['dialog:early_timeout=20'], (world) => {
+      const before = world.usage();
+      for (let n = 0; n < 50; n++) {
+        managed(world, { callId: `c${n}@h` });
+        die(world);
+      }
+      world.wait(21, 2);
+      assert.ok(world.states().length >= 50 - 2 * 4);
+      world.wait(1, 20);
+      assertNothingLeft(world, before);
+      assert.equal(world.statistic('failed_dialogs'), 50);
+    });
+  });
+});
