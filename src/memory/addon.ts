@@ -103,6 +103,8 @@ export type Addon = {
     skip: number,
     out: Uint32Array,
   ): number;
+  /** Gives back what the worker of `owner` joined without a dialog before it died; how many that were. */
+  profilesGiveBack(segment: SegmentId, owner: number): number;
   /** Sums over shards, by name: "dialog:active_dialogs", "tm:UAS_transactions", "core:rcv_requests", ... */
   statistics(segment: SegmentId): Record<string, number>;
   statisticsReset(segment: SegmentId, name: string): boolean;
@@ -262,6 +264,8 @@ export type Shard = {
   // -- counters and letters ------------------------------------------------------------------------------------------
   /** Adds to this shard's counter `counter` (numbers from layout(): Counter<Name>); a negative amount takes back. */
   count(counter: number, amount: number): void;
+  /** The same for (counter, amount) pairs in XList. */
+  countMany(pairs: number): void;
   /** Posts a control letter [kind, words...] of XArgs[0..n) to another owner; status full: keep it and try again. */
   post(owner: number, words: number): number;
   /** The next letter into XArgs; number of words, 0: none. */

@@ -14,6 +14,11 @@ export function constant(name: string): number {
   return value;
 }
 
+/** A constant that may be missing. */
+export function optionalConstant(name: string): number | undefined {
+  return layout[name];
+}
+
 const transaction = constant('XTransaction');
 const head = (name: string): number => transaction + constant(name);
 

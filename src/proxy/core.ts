@@ -73,7 +73,7 @@ import { Responses } from './response.js';
 import { Upstream } from './upstream.js';
 import { breadthOf, isExhausted, LoopCheck } from './validate.js';
 import { readSender } from './via.js';
-import { COUNTERS, type Workspace } from './workspace.js';
+import { COUNTERS, REPLIES_BY_CLASS, REQUESTS_BY_METHOD, type Workspace } from './workspace.js';
 
 const STATUS_OK = 0;
 /** W_KIND */
@@ -145,6 +145,7 @@ export class ProxyCore {
       this.request();
     } else if (kind === KIND_RESPONSE && message.word(W_STATUS) === 0) {
       this.w.count(COUNTERS.receivedReplies);
+      this.w.count(REPLIES_BY_CLASS + Math.floor(message.code / 100) - 1);
       this.responses.receive(message);
     } else {
       this.w.count(COUNTERS.badMessages);
@@ -164,6 +165,8 @@ export class ProxyCore {
       return;
     }
     const method = message.method;
+    const counter = REQUESTS_BY_METHOD[method];
+    if (counter !== undefined) this.w.count(counter);
     if (method === M_ACK) {
       if (this.acknowledged(passage)) return;
     } else if (method === M_CANCEL) {
@@ -506,6 +509,7 @@ export class ProxyCore {
   /** The step is over. */
   leave(passage: Passage): void {
     passage.parked = this.observer.park();
+    this.w.tally.post();
     this.w.native.flush();
     this.w.scratch.reset();
   }

@@ -5,9 +5,11 @@
  */
 import type { Shard } from '../memory/addon.js';
 import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
-import { constant } from '../memory/words.js';
+import { Tally } from '../memory/tally.js';
+import { constant, optionalConstant } from '../memory/words.js';
 import { Message } from '../sip/message.js';
 import { SipParser } from '../sip/parse.js';
+import { METHOD_NAMES } from '../sip/words.js';
 import type { TimerParams, Timers } from '../transaction/timers.js';
 import { timersOf } from '../transaction/timers.js';
 import type { ListenAddress } from '../transport/sockets.js';
@@ -36,6 +38,7 @@ export class Workspace {
   readonly parser: SipParser;
   readonly sockets: Sockets;
   readonly timers: Timers;
+  readonly tally: Tally;
   readonly params: ProxyParams;
   readonly owner: number;
 
@@ -53,6 +56,7 @@ export class Workspace {
     this.parser = new SipParser(memory.wasm);
     this.sockets = new Sockets(listen);
     this.timers = timersOf(params.tm);
+    this.tally = new Tally(native, memory.exchange);
     this.params = params;
     this.owner = owner;
   }
@@ -95,9 +99,9 @@ export class Workspace {
     return true;
   }
 
-  /** Adds one to a counter of this shard. */
+  /** Adds one to a counter of this shard; the sums show it when the batch is over. */
   count(counter: number): void {
-    this.native.count(counter, 1);
+    this.tally.add(counter);
   }
 }
 
@@ -135,3 +139,11 @@ export const COUNTERS = {
   /** Final answers sent upstream, by class: add 0 for 2xx to 4 for 6xx. */
   finalAnswers: constant('CounterTm2xx'),
 } as const;
+
+/** Requests received, by method number; Kamailio counts these, others only in the sum. */
+export const REQUESTS_BY_METHOD: readonly (number | undefined)[] = METHOD_NAMES.map((name) =>
+  optionalConstant(`CounterRcvRequests${name.charAt(0)}${name.slice(1).toLowerCase()}`),
+);
+
+/** Responses received, by class: add 0 for 1xx to 5 for 6xx. */
+export const REPLIES_BY_CLASS = constant('CounterRcvReplies1xx');

@@ -92,6 +92,8 @@ class Process implements Runtime {
   }
 
   startWorker(owner: number): Promise<WorkerHandle> {
+    // Joins of a predecessor's calls that never became dialogs.
+    addon.profilesGiveBack(this.#id, owner);
     const data: WorkerData = {
       config: this.#config,
       segment: this.#id,

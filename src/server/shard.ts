@@ -99,6 +99,7 @@ export class ShardCore implements SlotKeeper {
       events: this.runner,
       log: faults,
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
+      walk: { owner, next: (cursor) => addon.nextDialog(segment, cursor) },
     });
     const resolver = options.resolver ?? resolverOf(config, clock, options.random ?? systemRandom);
     this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
@@ -130,6 +131,7 @@ export class ShardCore implements SlotKeeper {
   private batch(count: number): void {
     this.w.scratch.reset();
     for (let n = 0; n < count; n++) this.datagram(n);
+    this.w.tally.post();
     this.flush();
   }
 
@@ -171,6 +173,7 @@ export class ShardCore implements SlotKeeper {
   tick(): void {
     this.w.scratch.reset();
     this.core.tick();
+    this.w.tally.post();
     this.flush();
   }
 
