@@ -11,6 +11,7 @@ import type { Message } from '../sip/message.js';
 import type { DialogContext } from './context.js';
 import { MEMBERS_HELD_MAX, PENDING_MAX } from './context.js';
 import type { Records } from './record.js';
+import { COUNTERS } from './statistics.js';
 
 /** What the segment is told of a profile. */
 export type ProfileDefinition = { readonly name: string; readonly withValue: boolean };
@@ -156,6 +157,7 @@ export class ProfileBook {
     if (length === BAD_VALUE) return false;
     const status = this.records.native.profileJoin(index, generation, profile, this.valueAt, length, limit);
     if (status === STATUS.noMemory) context.refusedForMemory = true;
+    if (status === STATUS.limit) this.records.native.count(COUNTERS.limits, 1);
     return status === STATUS.ok;
   }
 

@@ -25,6 +25,8 @@ export const COUNTERS = {
   spirals: constant('CounterSpirals'),
   /** Dialogs that were not made for want of room. */
   noRoom: constant('CounterDialogNoMemory'),
+  /** Joins refused because the profile was full. */
+  limits: constant('CounterProfileLimits'),
   /** Event routes run. */
   eventRoutes: constant('CounterEventRoutes'),
 } as const;

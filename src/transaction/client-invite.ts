@@ -63,9 +63,12 @@ export function clientInviteAnswer(
     return code < 300 ? ANSWER_PASSED : ANSWER_PASSED_WITH_ACK;
   }
   if (code < 200) return ANSWER_IGNORED;
-  const had2xx = x[b + B_CODE]! < 300;
-  if (code < 300) return had2xx ? ANSWER_PASSED : ANSWER_IGNORED;
-  return had2xx ? ANSWER_IGNORED : ANSWER_ONLY_ACK;
+  if (code < 300) {
+    // Whoever forks behind us may send a 2xx after its own negative answer: a phone was picked up.
+    x[b + B_CODE] = code;
+    return ANSWER_PASSED;
+  }
+  return x[b + B_CODE]! < 300 ? ANSWER_IGNORED : ANSWER_ONLY_ACK;
 }
 
 /** No timer of this branch runs any more, and this is its result. */
