@@ -107,9 +107,9 @@ const BATCH_MAX = 64;
 const CALLS_AT_ONCE = 20;
 const SEEDS = 25;
 
-/** What leaves, in order, for the traffic of `seed`. */
-async function left(seed: number, together: boolean): Promise<string[]> {
-  const world = await World.open({ workers: 1, seed: 1, settings: new Map() });
+/** What leaves, in order, for the traffic of `seed`; afterwards nothing is left in the segment. */
+async function left(seed: number, together: boolean, workers = 1): Promise<string[]> {
+  const world = await World.open({ workers, seed, settings: new Map() });
   const random = seededRandom(seed);
   const out: string[] = [];
   try {
@@ -134,7 +134,6 @@ async function left(seed: number, together: boolean): Promise<string[]> {
         world.put(agent, text);
         if (!together) world.shards[0]!.receive();
       }
-      if (together) world.shards[0]!.receive();
       await world.settle();
       for (const { agent, call, message } of world.left.splice(0)) {
         if (world.agents.has(agent)) world.agent(agent).hear(call, message);
@@ -166,6 +165,16 @@ function counted(world: World): Record<string, number> {
     Object.entries(world.statistics()).filter(([name]) => name !== 'core:rcv_batches'),
   );
 }
+
+describe('two shards that take turns by lot', () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    test(`end everything that the traffic of seed ${seed} began`, async () => {
+      const [once, again] = [await left(seed, true, 2), await left(seed, true, 2)];
+      assert.ok(once.length > CALLS_AT_ONCE, 'the traffic is not empty');
+      for (const [n, message] of once.entries()) assert.equal(again[n], message, `replayed datagram ${n}`);
+    });
+  }
+});
 
 describe('a batch is nothing but its messages in order', () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
