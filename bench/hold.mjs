@@ -8,7 +8,7 @@
 import { parseArgs } from 'node:util';
 import { machine, store } from './figures.mjs';
 import { faults, GATE, Load } from './load.mjs';
-import { anonymousBytes, SERVERS, Server } from './servers.mjs';
+import { bytesPerCall, SERVERS, Server } from './servers.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -54,11 +54,7 @@ try {
     GATE,
   ];
   const load = new Load({ ...ports, pid: server.pid, core: loadCore, args: ['--window', '60'] }, phases);
-  const measure = async () => ({
-    pool: (await server.rpc('core.shmmem')).used,
-    private: anonymousBytes(server.pid),
-    total: await server.memoryBytes(),
-  });
+  const measure = () => server.memory();
   await load.report();
   await load.report();
   const empty = await measure();
@@ -86,7 +82,7 @@ try {
   const perCall = (a, b) => ((a - b) / calls).toFixed(0);
   console.log(`${kind.title}: ${calls} calls held, ${ended.completed} ended`);
   console.log(`opened at ${opened.cps.toFixed(0)} calls/s, ended at ${ended.cps.toFixed(0)} calls/s`);
-  console.log(`memory per held call: ${perCall(full.total, empty.total)} bytes`);
+  console.log(`memory per held call: ${bytesPerCall(full, empty, calls).toFixed(0)} bytes`);
   console.log(
     `  in the shared pool ${perCall(full.pool, empty.pool)}, private ${perCall(full.private, empty.private)}`,
   );

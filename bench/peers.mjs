@@ -9,7 +9,7 @@
 import { parseArgs } from 'node:util';
 import { machine, median, spread, store, table } from './figures.mjs';
 import { faults, GATE, Load } from './load.mjs';
-import { SERVERS, Server, versionOf } from './servers.mjs';
+import { bytesPerCall, SERVERS, Server, versionOf } from './servers.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -117,6 +117,8 @@ async function steady(kind, round) {
   await withServer(kind, {}, 'saturated', round, async (server) => {
     if (isWanted('startup'))
       records.push({ row: 'startup', server: kind.id, round, faults: [], startMs: server.startMs });
+    // A server that is told to stop while it still starts its children may miss it.
+    await new Promise((resolve) => setTimeout(resolve, 500));
     const wanted = ['saturated', ...RATES.map((rate) => `rate${rate}`)].filter(isWanted);
     const phase = (row) =>
       `run:cps=${row === 'saturated' ? 0 : row.slice(4)},warm=${WARM_S},dur=${measuredSeconds}`;
@@ -130,6 +132,8 @@ async function steady(kind, round) {
 async function startup(kind, round) {
   await withServer(kind, { touchesMemory: false }, 'startup', round, async (server) => {
     records.push({ row: 'startup', server: kind.id, round, faults: [], startMs: server.startMs });
+    // A server that is told to stop while it still starts its children may miss it.
+    await new Promise((resolve) => setTimeout(resolve, 500));
   });
 }
 
@@ -165,14 +169,14 @@ async function held(kind, size, round) {
     await withLoad(server, args, phases, async (load) => {
       await load.report();
       await load.report();
-      const empty = await server.memoryBytes();
+      const empty = await server.memory();
       load.release();
       const opened = await load.report();
       await load.report();
-      const full = await server.memoryBytes();
+      const full = await server.memory();
       load.release();
-      const bytesPerCall = (full - empty) / opened.established;
-      record('memory', kind, round, opened, { size, bytesPerCall });
+      const perCall = bytesPerCall(full, empty, opened.established);
+      record('memory', kind, round, opened, { size, perCall, empty, full });
       if (wantsCost) record('held', kind, round, await load.report(), { size });
       if (wantsList) await listing(server, load, size, round);
       const ended = await load.report();
@@ -331,9 +335,7 @@ function print() {
   for (const size of heldSizes) {
     const where = (r) => r.size === size;
     if (isWanted('memory'))
-      add(`bytes per held call, ${size} held`, (kind) =>
-        cell('memory', kind, (r) => r.bytesPerCall, 0, where),
-      );
+      add(`bytes per held call, ${size} held`, (kind) => cell('memory', kind, (r) => r.perCall, 0, where));
     if (isWanted('held')) {
       add(`CPU µs per call, saturated, beside ${size} held`, (kind) => cell('held', kind, cpu, 1, where));
       add(`the same against none held`, (kind) => {

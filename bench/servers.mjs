@@ -17,6 +17,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const READY_WAIT_MS = 30_000;
 const EXIT_WAIT_MS = 30_000;
 const LIST_WAIT_MS = 60_000;
+const COLLECT_MS = 2_000;
 /** High enough never to refuse, low enough to be asked for: the check is what costs. */
 const LIMIT = 1_000_000;
 
@@ -35,6 +36,8 @@ const holdfast = (id, title, settings) => ({
     existsSync(here(`${directory}/dist/cli/main.js`)) ? null : 'dist/ is not there: npm run build',
   command: ({ proxyPort, rpcPort, calleePort, held, directory }) => [
     process.execPath,
+    // Where memory is measured, garbage is collected first; it costs nothing else.
+    ...(held > 0 ? ['--expose-gc', '--import', here('collect.mjs')] : []),
     ...(process.env.HOLDFAST_NODE_ARGS?.split(' ') ?? []),
     join(directory ?? here('..'), 'dist/cli/main.js'),
     'start',
@@ -45,10 +48,11 @@ const holdfast = (id, title, settings) => ({
     ...settings.flatMap((setting) => ['--set', setting]),
   ],
   environment: ({ calleePort }) => ({ HOLDFAST_BENCH_NEXT_HOP: `sip:127.0.0.1:${calleePort}` }),
-  /** Segment accounting, and what the process has of its own. */
-  async memoryBytes(server) {
-    const segment = await server.rpc('core.shmmem');
-    return segment.used + anonymousBytes(server.pid);
+  /** Segment accounting, and what the process has of its own once its garbage is gone. */
+  async memory(server) {
+    process.kill(server.pid, 'SIGUSR2');
+    await pause(COLLECT_MS);
+    return { pool: (await server.rpc('core.shmmem')).used, private: anonymousBytes(server.pid) };
   },
 });
 
@@ -97,8 +101,8 @@ const kamailio = (id, title, allocator) => ({
     ].flatMap((define) => ['-A', define]),
   ],
   /** Blocks with the allocator's headers and fragments: what the pool loses to the calls. */
-  async memoryBytes(server) {
-    return (await server.rpc('core.shmmem')).real_used;
+  async memory(server) {
+    return { pool: (await server.rpc('core.shmmem')).real_used, private: 0 };
   },
 });
 
@@ -119,7 +123,7 @@ export const SERVERS = [
       ...['mmsg', String(proxyPort), String(callerPort), String(calleePort)],
     ],
     loadArgs: ['--no-rr', '--send-100'],
-    memoryBytes: async () => 0,
+    memory: async () => ({ pool: 0, private: 0 }),
   },
 ];
 
@@ -144,7 +148,8 @@ export class Server {
     };
     this.child.stdout.on('data', keep);
     this.child.stderr.on('data', keep);
-    this.ended = new Promise((resolve) => this.child.once('close', resolve));
+    // 'exit', not 'close': a child that outlives its parent would hold our end of the pipe open.
+    this.ended = new Promise((resolve) => this.child.once('exit', resolve));
   }
 
   /** Starts and waits for the first answer; `startMs` is the time until then. */
@@ -239,20 +244,31 @@ export class Server {
     return { listed, bytes };
   }
 
-  memoryBytes() {
-    return this.kind.memoryBytes(this);
+  /** Bytes in use now, in the shared pool and in private memory. */
+  memory() {
+    return this.kind.memory(this);
   }
 
   async stop() {
+    const members = this.child.exitCode === null ? family(this.pid) : [];
     this.child.kill('SIGTERM');
     const timer = setTimeout(() => this.child.kill('SIGKILL'), EXIT_WAIT_MS);
     await this.ended;
     clearTimeout(timer);
+    for (const member of members.filter((pid) => pid !== this.pid && parentOf(pid) === 1))
+      process.kill(member, 'SIGKILL');
+    this.child.stdout.destroy();
+    this.child.stderr.destroy();
     rmSync(this.folder, { recursive: true, force: true });
     for (const suffix of ['', '.stale', '.lock']) {
       rmSync(`/dev/shm/holdfast-bench-${this.context.proxyPort}${suffix}`, { force: true });
     }
   }
+}
+
+/** What one of `calls` held calls costs: the growth of the pool, and of private memory if that grew at all. */
+export function bytesPerCall(full, empty, calls) {
+  return (full.pool - empty.pool + Math.max(0, full.private - empty.private)) / calls;
 }
 
 /** Anonymous memory of a process and all its children: heaps and stacks, without what is mapped from files. */
@@ -272,20 +288,23 @@ export function anonymousBytes(pid) {
 /** A process and all that descend from it. */
 export function family(pid) {
   const parents = new Map();
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
+  for (const name of readdirSync('/proc'))
+    if (/^\d+$/.test(name)) parents.set(Number(name), parentOf(Number(name)));
   const members = [pid];
   for (const member of members) {
     for (const [child, parent] of parents) if (parent === member) members.push(child);
   }
   return members;
+}
+
+/** The parent of a process, or 0 when it has ended. */
+function parentOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return 0;
+  }
 }
 
 /** The version that a server prints about itself. */

@@ -68,7 +68,7 @@ export class Kamailio {
   }
 
   async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.child.once('close', () => resolve()));
+    const closed = new Promise<void>((resolve) => this.child.once('exit', () => resolve()));
     this.child.kill('SIGTERM');
     const timer = setTimeout(() => this.child.kill('SIGKILL'), EXIT_WAIT_MS);
     await closed;
