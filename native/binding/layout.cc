@@ -53,7 +53,7 @@ constexpr Row kRows[] = {
     W(DIndex), W(DGeneration), W(DVersion), W(DEntry), W(DId), W(DCookieId), W(DState), W(DDirection), W(DHolds),
     W(DFlags), W(DScriptFlags), W(DProperties), W(DLifetime), W(DDue), W(DInitTs), W(DStartTs), W(DEndTs),
     W(DCallerCSeq), W(DCalleeCSeq), W(DCallerSocket), W(DCalleeSocket), W(DRecordRoutes), W(DCalleeTagHash),
-    W(DMembers), W(DVariables), W(DTimeoutRoute), W(DWordEnd), W(NoCSeq), W(SnapshotBytesMax), W(VariableBytesMax),
+    W(DMembers), W(DVariables), W(DTimeoutRoute), W(DByeOwed), W(DWordEnd), W(NoCSeq), W(SnapshotBytesMax), W(VariableBytesMax),
     W(Unconfirmed), W(Early), W(ConfirmedNoAck), W(Confirmed), W(Deleted), W(None), W(Downstream), W(Upstream),
     W(ChangeState), W(ChangeDue), W(ChangeLifetime), W(ChangeStartTs), W(ChangeEndTs), W(ChangeFlags),
     W(ChangeScriptFlags), W(ChangeProperties), W(ChangeCallerCSeq), W(ChangeCalleeCSeq), W(ChangeCalleeLeg),

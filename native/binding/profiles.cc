@@ -18,7 +18,8 @@ Profiles profiles_of(ShardState& shard) noexcept { return Profiles(*shard.segmen
 
 /// A value in M; `any` for a length of -1.
 struct Value {
-  Value(const ShardState& shard, std::uint32_t offset, std::uint32_t length) noexcept : any(length == kAnyValue) {
+  Value(const ShardState& shard, std::uint32_t offset, std::uint32_t length) noexcept
+      : any(length == kAnyValue) {
     if (any) return;
     good = shard.in_memory(offset, length);
     if (good && length != 0) text = {shard.memory + offset, length};
@@ -34,11 +35,14 @@ Status profile_join(ShardState& shard, std::uint32_t index, std::uint32_t genera
   return profiles_of(shard).join({index, generation}, profile, value.text, limit, shard.x(kXArgs));
 }
 
-Status profile_attach(ShardState& shard, std::uint32_t member, std::uint32_t index, std::uint32_t generation) noexcept {
+Status profile_attach(ShardState& shard, std::uint32_t member, std::uint32_t index,
+                      std::uint32_t generation) noexcept {
   return profiles_of(shard).attach(member, {index, generation});
 }
 
-void profile_give_back(ShardState& shard, std::uint32_t member) noexcept { profiles_of(shard).give_back(member); }
+void profile_give_back(ShardState& shard, std::uint32_t member) noexcept {
+  profiles_of(shard).give_back(member);
+}
 
 Status profile_leave(ShardState& shard, std::uint32_t index, std::uint32_t generation, std::uint32_t profile,
                      std::uint32_t offset, std::uint32_t length) noexcept {
@@ -47,8 +51,8 @@ Status profile_leave(ShardState& shard, std::uint32_t index, std::uint32_t gener
   return profiles_of(shard).leave({index, generation}, profile, value.text, value.any);
 }
 
-Status profile_is_member(ShardState& shard, std::uint32_t index, std::uint32_t generation, std::uint32_t profile,
-                         std::uint32_t offset, std::uint32_t length) noexcept {
+Status profile_is_member(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                         std::uint32_t profile, std::uint32_t offset, std::uint32_t length) noexcept {
   const Value value(shard, offset, length);
   if (!value.good) return Status::kBadMessage;
   return profiles_of(shard).is_member({index, generation}, profile, value.text, value.any);
@@ -62,7 +66,8 @@ std::uint32_t profile_size(ShardState& shard, std::uint32_t profile, std::uint32
 
 // ---- management ----
 
-/// What (segment, name, value | null) of a call name; `profiles` is null when there is no such segment or profile.
+/// What (segment, name, value | null) of a call name; `profiles` is null when there is no such segment or
+/// profile.
 struct Named {
   explicit Named(const Napi::CallbackInfo& info)
       : open(find_segment(info[0].IsNumber() ? info[0].As<Napi::Number>().Uint32Value() : 0)) {
@@ -71,8 +76,8 @@ struct Named {
     any = !info[2].IsString();
     if (!any) value = info[2].As<Napi::String>().Utf8Value();
     bool with_value = false;
-    known = profiles().find({reinterpret_cast<const std::uint8_t*>(name.data()), name.size()}, &profile, &with_value) ==
-            Status::kOk;
+    known = profiles().find({reinterpret_cast<const std::uint8_t*>(name.data()), name.size()}, &profile,
+                            &with_value) == Status::kOk;
   }
   [[nodiscard]] Profiles profiles() const noexcept { return Profiles(*open->segment, kMainThread); }
   [[nodiscard]] Text text() const noexcept {
@@ -87,7 +92,8 @@ struct Named {
 
 Napi::Value profile_count(const Napi::CallbackInfo& info) {
   const Named named(info);
-  const std::uint32_t count = named.known ? named.profiles().count(named.profile, named.text(), named.any) : 0;
+  const std::uint32_t count =
+      named.known ? named.profiles().count(named.profile, named.text(), named.any) : 0;
   return Napi::Number::New(info.Env(), count);
 }
 
@@ -97,7 +103,8 @@ Napi::Value profile_members(const Napi::CallbackInfo& info) {
   std::uint32_t count = 0;
   void* data = nullptr;
   std::size_t words = 0;
-  if (named.known && info[4].IsTypedArray() && info[4].As<Napi::TypedArray>().TypedArrayType() == napi_uint32_array &&
+  if (named.known && info[4].IsTypedArray() &&
+      info[4].As<Napi::TypedArray>().TypedArrayType() == napi_uint32_array &&
       napi_get_typedarray_info(info.Env(), info[4], nullptr, &words, &data, nullptr, nullptr) == napi_ok) {
     std::array<DialogHandle, 1024> handles;
     count = named.profiles().members(named.profile, named.text(), named.any, skip,

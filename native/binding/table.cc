@@ -92,7 +92,8 @@ Status dialog_match(ShardState& shard, std::uint32_t index, std::uint32_t genera
 Status dialog_find_by_call_id(ShardState& shard) noexcept {
   const MatchArguments args(shard);
   if (!args.good) return Status::kBadMessage;
-  return table_of(shard).find_by_call_id(args.call_id, args.from_tag, args.to_tag, args.wanted, dialog_words(shard));
+  return table_of(shard).find_by_call_id(args.call_id, args.from_tag, args.to_tag, args.wanted,
+                                         dialog_words(shard));
 }
 
 Status dialog_find_call(ShardState& shard, std::uint32_t nth) noexcept {
@@ -109,10 +110,12 @@ Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t gener
         &c.flags_clear, &c.script_flags_set, &c.script_flags_clear, &c.properties_set, &c.properties_clear,
         &c.caller_cseq, &c.callee_cseq, &c.caller_socket, &c.callee_socket})
     *number = args.number();
-  for (Text* text : {&c.callee_tag, &c.callee_contact, &c.callee_route_set, &c.caller_contact, &c.timeout_route})
+  for (Text* text :
+       {&c.callee_tag, &c.callee_contact, &c.callee_route_set, &c.caller_contact, &c.timeout_route})
     *text = args.text();
   // Texts of fields that are not named may be anything.
-  constexpr std::uint32_t kTextFields = kChangeCalleeLeg | kChangeCalleeContact | kChangeCallerContact | kChangeTimeoutRoute;
+  constexpr std::uint32_t kTextFields =
+      kChangeCalleeLeg | kChangeCalleeContact | kChangeCallerContact | kChangeTimeoutRoute;
   if ((c.fields & kTextFields) == 0)
     c.callee_tag = c.callee_contact = c.callee_route_set = c.caller_contact = c.timeout_route = {};
   else if (!args.good())
@@ -120,8 +123,8 @@ Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t gener
   return table_of(shard).change({index, generation}, c, dialog_words(shard));
 }
 
-Status dialog_claim_end(ShardState& shard, std::uint32_t index, std::uint32_t generation, std::uint32_t reason,
-                        std::uint32_t bye_sides, std::uint32_t end_ts) noexcept {
+Status dialog_claim_end(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                        std::uint32_t reason, std::uint32_t bye_sides, std::uint32_t end_ts) noexcept {
   if (reason > static_cast<std::uint32_t>(EndReason::kCommand)) return Status::kOutOfRange;
   return table_of(shard).claim_end({index, generation}, static_cast<EndReason>(reason), bye_sides,
                                    shard.clock.boot_seconds(), end_ts, dialog_words(shard));
@@ -154,13 +157,14 @@ Status dialog_remove_variable(ShardState& shard, std::uint32_t index, std::uint3
   return table_of(shard).remove_variable({index, generation}, key);
 }
 
-Status dialog_get_variable(ShardState& shard, std::uint32_t index, std::uint32_t generation, std::uint32_t offset,
-                           std::uint32_t room) noexcept {
+Status dialog_get_variable(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                           std::uint32_t offset, std::uint32_t room) noexcept {
   Arguments args(shard);
   const Text key = args.text();
   if (!args.good() || !shard.in_memory(offset, room)) return Status::kBadMessage;
   std::size_t length = 0;
-  const Status status = table_of(shard).get_variable({index, generation}, key, {shard.memory + offset, room}, &length);
+  const Status status =
+      table_of(shard).get_variable({index, generation}, key, {shard.memory + offset, room}, &length);
   *shard.x(kXArgs) = static_cast<std::uint32_t>(length);
   return status;
 }
@@ -235,15 +239,19 @@ Napi::Value snapshot(const Napi::CallbackInfo& info) {
 
 Napi::Value next_dialog(const Napi::CallbackInfo& info) {
   const auto open = segment_of(info);
-  return Napi::Number::New(info.Env(), open ? Table(*open->segment, kMainThread).next(number_at(info, 1)) : 0);
+  return Napi::Number::New(info.Env(),
+                           open ? Table(*open->segment, kMainThread).next(number_at(info, 1)) : 0);
 }
 
 Napi::Value find_call(const Napi::CallbackInfo& info) {
   const auto open = segment_of(info);
   const std::string call_id = info[1].ToString().Utf8Value(), tag = info[2].ToString().Utf8Value();
-  const auto text = [](const std::string& s) { return Text(reinterpret_cast<const std::uint8_t*>(s.data()), s.size()); };
+  const auto text = [](const std::string& s) {
+    return Text(reinterpret_cast<const std::uint8_t*>(s.data()), s.size());
+  };
   std::array<std::uint32_t, kDialogWords> words{};
-  if (open) (void)Table(*open->segment, kMainThread).find_call(text(call_id), text(tag), number_at(info, 3), words);
+  if (open)
+    (void)Table(*open->segment, kMainThread).find_call(text(call_id), text(tag), number_at(info, 3), words);
   return Napi::Number::New(info.Env(), words[kDIndex]);
 }
 

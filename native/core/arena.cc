@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kUnitsPerChunk = kChunkBytes / kBlockUnitBytes;
 
-// Multiples of the unit up to 512 bytes, then four steps for each doubling up to 4 KiB, then parts of a chunk.
+// Multiples of the unit up to 512 bytes, then four steps for each doubling up to 4 KiB, then parts of a
+// chunk.
 struct Classes {
   std::array<std::uint32_t, kArenaClassesMax> bytes{};
   std::uint32_t count = 0;
@@ -39,12 +40,14 @@ std::uint32_t class_of(std::size_t bytes) noexcept {
   return kClasses.of_units[(bytes + kBlockUnitBytes - 1) / kBlockUnitBytes];
 }
 
-std::uint32_t load(std::uint32_t& word) noexcept { return std::atomic_ref(word).load(std::memory_order_relaxed); }
+std::uint32_t load(std::uint32_t& word) noexcept {
+  return std::atomic_ref(word).load(std::memory_order_relaxed);
+}
 
 }  // namespace
 
 ArenaMarks::ArenaMarks(std::uint64_t arena_bytes) noexcept
-    : bits_(new (std::nothrow) std::uint64_t[arena_bytes / kBlockUnitBytes / 64 + 1]()) {}
+    : bits_(new(std::nothrow) std::uint64_t[arena_bytes / kBlockUnitBytes / 64 + 1]()) {}
 
 void Arena::reset_classes() noexcept {
   for (std::uint32_t n = 0; n < kClasses.count; ++n) {
@@ -100,7 +103,8 @@ void Arena::take_off_list(ArenaClass& line, std::uint32_t chunk) noexcept {
 
 ArenaChunk& Arena::chunk_of(Block block) const noexcept { return table_[(block - 1) / kUnitsPerChunk]; }
 
-std::uint32_t& Arena::link(std::uint32_t chunk, std::uint32_t number, std::size_t block_bytes) const noexcept {
+std::uint32_t& Arena::link(std::uint32_t chunk, std::uint32_t number,
+                           std::size_t block_bytes) const noexcept {
   return *reinterpret_cast<std::uint32_t*>(base_ + chunk * kChunkBytes + number * block_bytes);
 }
 
@@ -155,7 +159,9 @@ std::uint8_t* Arena::bytes(Block block) noexcept {
   return base_ + static_cast<std::size_t>(block - 1) * kBlockUnitBytes;
 }
 
-std::size_t Arena::capacity(Block block) const noexcept { return classes_[chunk_of(block).size_class - 1].block_bytes; }
+std::size_t Arena::capacity(Block block) const noexcept {
+  return classes_[chunk_of(block).size_class - 1].block_bytes;
+}
 
 std::uint64_t Arena::used_bytes() const noexcept {
   std::uint64_t sum = 0;
@@ -232,7 +238,7 @@ std::uint32_t Arena::verify(const ArenaMarks& marks) const noexcept {
       marked += marks.test(static_cast<Block>(chunk * kUnitsPerChunk + slot * units + 1)) ? 1 : 0;
     for (std::uint32_t slot = entry.free_block; slot != 0; slot = link(chunk, slot - 1, line.block_bytes)) {
       if (slot > entry.carved || ++free_blocks > line.blocks_per_chunk) {
-        wrong += 1;   // a broken or endless list
+        wrong += 1;  // a broken or endless list
         break;
       }
       if (marks.test(static_cast<Block>(chunk * kUnitsPerChunk + (slot - 1) * units + 1))) wrong += 1;
@@ -245,7 +251,8 @@ std::uint32_t Arena::verify(const ArenaMarks& marks) const noexcept {
     if (used[n] != classes_[n].used.load(std::memory_order_relaxed)) wrong += 1;
   // Every chunk is in use, on the list of free ones, or was never touched.
   std::uint32_t free_chunks = 0;
-  for (std::uint32_t chunk = pool_->free_head; chunk != 0 && free_chunks <= chunks_; chunk = table_[chunk - 1].next) {
+  for (std::uint32_t chunk = pool_->free_head; chunk != 0 && free_chunks <= chunks_;
+       chunk = table_[chunk - 1].next) {
     free_chunks += 1;
     if (table_[chunk - 1].size_class != 0) wrong += 1;
   }

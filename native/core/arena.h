@@ -1,8 +1,9 @@
 // core/arena.h - bounded blocks of text in the segment: Call-IDs, URIs, Route sets, received requests.
 //
-// The arena is cut into chunks of kChunkBytes; a chunk serves one size class while any of its blocks is in use and goes
-// back to the pool of free chunks afterwards.  alloc and free cost O(1) under the class's spinlock (last in the lock
-// order).  Which blocks are in use is derived: attach() marks those that records name and rebuilds the rest.
+// The arena is cut into chunks of kChunkBytes; a chunk serves one size class while any of its blocks is in
+// use and goes back to the pool of free chunks afterwards.  alloc and free cost O(1) under the class's
+// spinlock (last in the lock order).  Which blocks are in use is derived: attach() marks those that records
+// name and rebuilds the rest.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -30,7 +31,7 @@ struct PoolLine;
 class ArenaMarks {
  public:
   explicit ArenaMarks(std::uint64_t arena_bytes) noexcept;
-  [[nodiscard]] bool ready() const noexcept { return bits_ != nullptr; }   // false: no memory for it
+  [[nodiscard]] bool ready() const noexcept { return bits_ != nullptr; }  // false: no memory for it
   [[nodiscard]] bool test(Block block) const noexcept { return (bits_[word(block)] & bit(block)) != 0; }
   void set(Block block) noexcept { bits_[word(block)] |= bit(block); }
 
@@ -44,12 +45,14 @@ class Arena {
  public:
   Arena() noexcept = default;
   /// Over regions of the segment (layout.h); `chunks` of kChunkBytes each from `base` on.
-  Arena(ArenaClass* classes, ArenaChunk* table, PoolLine* pool, std::uint8_t* base, std::uint32_t chunks) noexcept
+  Arena(ArenaClass* classes, ArenaChunk* table, PoolLine* pool, std::uint8_t* base,
+        std::uint32_t chunks) noexcept
       : classes_(classes), table_(table), pool_(pool), base_(base), chunks_(chunks) {}
   /// Empties everything.
   void reset() noexcept;
 
-  /// Takes a block of at least `bytes` (1..kBlockBytesMax); its content is undefined.  kNoMemory, kOutOfRange.
+  /// Takes a block of at least `bytes` (1..kBlockBytesMax); its content is undefined.  kNoMemory,
+  /// kOutOfRange.
   [[nodiscard]] Status alloc(std::size_t bytes, Need need, Block* out) noexcept;
   /// Gives a block back; 0 is allowed and does nothing.
   void free(Block block) noexcept;
@@ -70,11 +73,13 @@ class Arena {
 
   /// True if `block` begins a block of a chunk in use that holds `bytes`.
   [[nodiscard]] bool is_block(Block block, std::size_t bytes) const noexcept;
-  /// Marks a block that a record names.  kOutOfRange: there is no such block; kConflict: another record names it too.
+  /// Marks a block that a record names.  kOutOfRange: there is no such block; kConflict: another record names
+  /// it too.
   [[nodiscard]] Status mark(Block block, ArenaMarks& marks) const noexcept;
   /// attach(): everything that is not marked becomes free.
   void rebuild(const ArenaMarks& marks) noexcept;
-  /// Blocks that are in use and not marked, marked and free, or on a broken list; 0 is sound.  Nobody else may work.
+  /// Blocks that are in use and not marked, marked and free, or on a broken list; 0 is sound.  Nobody else
+  /// may work.
   [[nodiscard]] std::uint32_t verify(const ArenaMarks& marks) const noexcept;
 
  private:

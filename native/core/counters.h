@@ -1,7 +1,8 @@
 // core/counters.h - statistics: one block of cache lines per thread, summed on reading.
 //
-// One row here names a counter for everyone: native code counts by CounterNumber, TypeScript by the same name through
-// layout(), operators by its text.  Only its own thread writes a block, so counting is a load and a store.
+// One row here names a counter for everyone: native code counts by CounterNumber, TypeScript by the same name
+// through layout(), operators by its text.  Only its own thread writes a block, so counting is a load and a
+// store.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -107,12 +108,12 @@ enum CounterNumber : std::uint32_t {
 #define HOLDFAST_COUNTER(constant, name, reset) kCounter##constant,
   HOLDFAST_COUNTERS(HOLDFAST_COUNTER)
 #undef HOLDFAST_COUNTER
-  kCounterEnd
+      kCounterEnd
 };
 static_assert(kCounterEnd <= kCountersMax);
 
 struct CounterRow {
-  std::string_view constant, name;   // "ActiveDialogs", "dialog:active_dialogs"
+  std::string_view constant, name;  // "ActiveDialogs", "dialog:active_dialogs"
   bool reset_allowed;
 };
 /// The row of a counter.

@@ -1,4 +1,5 @@
-// core/hash.h - Call-ID -> hash entry, as every node of a cluster computes it [spec 1.1], and the keyed hash of our indexes.
+// core/hash.h - Call-ID -> hash entry, as every node of a cluster computes it [spec 1.1], and the keyed hash
+// of our indexes.
 #pragma once
 #include <bit>
 #include <cstddef>
@@ -26,7 +27,9 @@ namespace holdfast {
 
 /// White space around a header's body does not take part.
 [[nodiscard]] inline std::span<const std::uint8_t> trimmed(std::span<const std::uint8_t> text) noexcept {
-  const auto is_space = [](std::uint8_t byte) { return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n'; };
+  const auto is_space = [](std::uint8_t byte) {
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+  };
   while (!text.empty() && is_space(text.front())) text = text.subspan(1);
   while (!text.empty() && is_space(text.back())) text = text.first(text.size() - 1);
   return text;
@@ -36,7 +39,9 @@ namespace holdfast {
 class KeyedHash {
  public:
   KeyedHash(std::uint64_t key0, std::uint64_t key1) noexcept
-      : v0_(key0 ^ 0x736f6d6570736575), v1_(key1 ^ 0x646f72616e646f6d), v2_(key0 ^ 0x6c7967656e657261),
+      : v0_(key0 ^ 0x736f6d6570736575),
+        v1_(key1 ^ 0x646f72616e646f6d),
+        v2_(key0 ^ 0x6c7967656e657261),
         v3_(key1 ^ 0x7465646279746573) {}
 
   [[nodiscard]] std::uint64_t operator()(std::span<const std::uint8_t> text) const noexcept {

@@ -1,7 +1,7 @@
 // core/kill_point.h - places where the tests stop the process to see that what it leaves can be taken over.
 //
-// In the product HOLDFAST_KILL_POINT() is nothing.  In the kill tests, which define HOLDFAST_KILL_POINTS, a thread that
-// passes its n-th point receives SIGKILL.
+// In the product HOLDFAST_KILL_POINT() is nothing.  In the kill tests, which define HOLDFAST_KILL_POINTS, a
+// thread that passes its n-th point receives SIGKILL.
 #pragma once
 
 #ifdef HOLDFAST_KILL_POINTS

@@ -8,7 +8,8 @@
 
 namespace holdfast {
 
-// Words that a thread may read without the entry's lock: whether a record is in use, whose it is, what a prefetch follows.
+// Words that a thread may read without the entry's lock: whether a record is in use, whose it is, what a
+// prefetch follows.
 template <typename T>
 [[nodiscard]] T peek(const T& word, std::memory_order order = std::memory_order_relaxed) noexcept {
   return std::atomic_ref(const_cast<T&>(word)).load(order);
@@ -21,7 +22,8 @@ void poke(T& word, T value, std::memory_order order = std::memory_order_relaxed)
 /// A record by its handle or index, its entry locked; empty if it is gone.
 class Table::Locked {
  public:
-  Locked(const Segment& segment, DialogHandle handle) noexcept : Locked(segment, handle.index, &handle.generation) {}
+  Locked(const Segment& segment, DialogHandle handle) noexcept
+      : Locked(segment, handle.index, &handle.generation) {}
   Locked(const Segment& segment, std::uint32_t index) noexcept : Locked(segment, index, nullptr) {}
   ~Locked() {
     if (lock_ != nullptr) lock_->unlock();

@@ -1,5 +1,5 @@
-// core/pool.h - which records of one kind are free: a list through a word of each record, and a mark up to which any were
-// ever in use.  O(1) under the pool's spinlock; derived, rebuilt at attach.
+// core/pool.h - which records of one kind are free: a list through a word of each record, and a mark up to
+// which any were ever in use.  O(1) under the pool's spinlock; derived, rebuilt at attach.
 #pragma once
 #include <cstdint>
 #include <new>
@@ -17,17 +17,20 @@ class Pool {
       : line_(line), links_(links), stride_words_(stride_words) {}
 
   /// The last tenth, rounded up; none of a handful.
-  [[nodiscard]] static constexpr std::uint32_t reserve(std::uint32_t max) noexcept { return max < 4 ? 0 : (max + 9) / 10; }
+  [[nodiscard]] static constexpr std::uint32_t reserve(std::uint32_t max) noexcept {
+    return max < 4 ? 0 : (max + 9) / 10;
+  }
 
   void reset(std::uint32_t max) noexcept {
-    new (line_) PoolLine{};   // its lock too: a process that was killed may have held it
+    new (line_) PoolLine{};  // its lock too: a process that was killed may have held it
     line_->max = max;
   }
 
   /// Takes a record that is free.  kNoMemory: none is, or (for a new call) only the last tenth.
   [[nodiscard]] Status take(Need need, std::uint32_t* index) noexcept {
     LockGuard guard(line_->lock);
-    if (line_->used >= (need == Need::kNewCall ? line_->max - reserve(line_->max) : line_->max)) return Status::kNoMemory;
+    if (line_->used >= (need == Need::kNewCall ? line_->max - reserve(line_->max) : line_->max))
+      return Status::kNoMemory;
     if (line_->free_head != 0) {
       *index = line_->free_head;
       line_->free_head = link(*index);

@@ -22,7 +22,9 @@ ProfileHead& head_at(Segment& segment, Block block) noexcept {
 Text value_of(const MemberBlock& member) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(&member + 1), member.value_bytes};
 }
-bool equal(Text a, Text b) noexcept { return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size())); }
+bool equal(Text a, Text b) noexcept {
+  return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size()));
+}
 
 Bucket& bucket_at(Segment& segment, std::uint64_t hash) noexcept {
   return segment.region<Bucket>(kRegionProfileBuckets)[bucket_of(hash, segment.header().profile_buckets)];
@@ -33,10 +35,13 @@ std::uint64_t hash_of(const Segment& segment, std::uint32_t profile, Text value)
 }
 
 /// The head of a (profile, value), 0 if it has no members; its bucket is locked.
-Block find_head(Segment& segment, const Bucket& bucket, std::uint64_t hash, std::uint32_t profile, Text value) noexcept {
+Block find_head(Segment& segment, const Bucket& bucket, std::uint64_t hash, std::uint32_t profile,
+                Text value) noexcept {
   for (Block at = bucket.head; at != 0; at = head_at(segment, at).next) {
     const ProfileHead& head = head_at(segment, at);
-    if (head.hash == hash && head.profile == profile && equal(value_of(member_at(segment, head.first)), value)) return at;
+    if (head.hash == hash && head.profile == profile &&
+        equal(value_of(member_at(segment, head.first)), value))
+      return at;
   }
   return 0;
 }
@@ -62,7 +67,8 @@ void unlink(Segment& segment, Block block) noexcept {
   ProfileHead& head = head_at(segment, head_block);
   Bucket& bucket = bucket_at(segment, head.hash);
   LockGuard guard(bucket.lock);
-  if (member.next_of_head != 0) member_at(segment, member.next_of_head).previous_of_head = member.previous_of_head;
+  if (member.next_of_head != 0)
+    member_at(segment, member.next_of_head).previous_of_head = member.previous_of_head;
   (member.previous_of_head != 0 ? member_at(segment, member.previous_of_head).next_of_head : head.first) =
       member.next_of_head;
   HOLDFAST_KILL_POINT();
@@ -95,7 +101,9 @@ Profiles::Key Profiles::key_of(std::uint32_t profile, Text value) const noexcept
 Status Profiles::find(Text name, std::uint32_t* profile, bool* with_value) const noexcept {
   const auto* names = segment_->region<ProfileName>(kRegionProfiles);
   for (std::uint32_t n = 0; n < segment_->header().profiles; ++n) {
-    if (name.size() != std::strlen(names[n].name) || std::memcmp(name.data(), names[n].name, name.size()) != 0) continue;
+    if (name.size() != std::strlen(names[n].name) ||
+        std::memcmp(name.data(), names[n].name, name.size()) != 0)
+      continue;
     *profile = n;
     *with_value = names[n].with_value != 0;
     return Status::kOk;
@@ -123,7 +131,9 @@ Status Profiles::enter(const Key& key, std::uint32_t limit, Need need, Block mem
 Status Profiles::join(DialogHandle handle, std::uint32_t profile, Text value, std::uint32_t limit,
                       Member* member) noexcept {
   if (member != nullptr) *member = 0;
-  if (profile >= segment_->header().profiles || value.size() > kProfileValueBytesMax) return Status::kOutOfRange;
+  if (handle.index == 0 && member == nullptr) return Status::kOutOfRange;  // nobody could give it back
+  if (profile >= segment_->header().profiles || value.size() > kProfileValueBytesMax)
+    return Status::kOutOfRange;
   const Key key = key_of(profile, value);
   Table::Locked record(*segment_, handle);
   if (handle.index != 0 && (!record || record->state == kDeleted)) return Status::kNotFound;
@@ -136,7 +146,8 @@ Status Profiles::join(DialogHandle handle, std::uint32_t profile, Text value, st
   }
 
   Block block = 0;
-  if (arena.alloc(sizeof(MemberBlock) + key.value.size(), need, &block) != Status::kOk) return Status::kNoMemory;
+  if (arena.alloc(sizeof(MemberBlock) + key.value.size(), need, &block) != Status::kOk)
+    return Status::kNoMemory;
   MemberBlock& fresh = *new (&member_at(*segment_, block)) MemberBlock{};
   fresh.record = handle.index;
   fresh.profile = static_cast<std::uint16_t>(profile);
@@ -210,7 +221,7 @@ std::uint32_t Profiles::give_back_all(std::uint32_t thread) noexcept {
   std::uint32_t count = 0;
   for (std::uint32_t n = 0; n < segment_->header().profile_buckets; ++n) {
     Bucket& bucket = segment_->region<Bucket>(kRegionProfileBuckets)[n];
-    for (;;) {   // each turn takes one out
+    for (;;) {  // each turn takes one out
       Block found = 0;
       {
         LockGuard guard(bucket.lock);
@@ -250,7 +261,8 @@ Status Profiles::leave(DialogHandle handle, std::uint32_t profile, Text value, b
   const auto matches = [&](const MemberBlock& member) {
     return member.profile == profile && (any_value || equal(value_of(member), key.value));
   };
-  while (*link != 0 && !matches(member_at(*segment_, *link))) link = &member_at(*segment_, *link).next_of_record;
+  while (*link != 0 && !matches(member_at(*segment_, *link)))
+    link = &member_at(*segment_, *link).next_of_record;
   const Block found = *link;
   if (found == 0) return Status::kNotFound;
   auto& numbers = *reinterpret_cast<DialogCold*>(segment_->arena().bytes(record->cold));
@@ -271,7 +283,8 @@ Status Profiles::leave(DialogHandle handle, std::uint32_t profile, Text value, b
   return Status::kOk;
 }
 
-Status Profiles::is_member(DialogHandle handle, std::uint32_t profile, Text value, bool any_value) const noexcept {
+Status Profiles::is_member(DialogHandle handle, std::uint32_t profile, Text value,
+                           bool any_value) const noexcept {
   if (profile >= segment_->header().profiles) return Status::kOutOfRange;
   const Key key = key_of(profile, value);
   Table::Locked record(*segment_, handle);
@@ -308,7 +321,7 @@ std::uint32_t Profiles::members(std::uint32_t profile, Text value, bool any_valu
       for (Block at = head_at(*segment_, head).first; at != 0 && count < out.size();
            at = member_at(*segment_, at).next_of_head) {
         const std::uint32_t index = member_at(*segment_, at).record;
-        if (index == 0) continue;   // no dialog yet
+        if (index == 0) continue;  // no dialog yet
         if (skip > 0)
           --skip;
         else
@@ -320,14 +333,15 @@ std::uint32_t Profiles::members(std::uint32_t profile, Text value, bool any_valu
   return members_by_record(profile, key.value, any_value, skip, out);
 }
 
-std::uint32_t Profiles::members_by_record(std::uint32_t profile, Text value, bool any_value, std::uint32_t skip,
-                                          std::span<DialogHandle> out) const noexcept {
+std::uint32_t Profiles::members_by_record(std::uint32_t profile, Text value, bool any_value,
+                                          std::uint32_t skip, std::span<DialogHandle> out) const noexcept {
   const std::uint32_t last = segment_->dialogs().carved();
   std::uint32_t count = 0;
   for (std::uint32_t index = 1; index <= last && count < out.size(); ++index) {
     Table::Locked record(*segment_, index);
     if (!record) continue;
-    for (Block at = record->members; at != 0 && count < out.size(); at = member_at(*segment_, at).next_of_record) {
+    for (Block at = record->members; at != 0 && count < out.size();
+         at = member_at(*segment_, at).next_of_record) {
       const MemberBlock& member = member_at(*segment_, at);
       if (member.profile != profile || (!any_value && !equal(value_of(member), value))) continue;
       if (skip > 0)
@@ -382,7 +396,8 @@ Status link_members(Rebuild& work) noexcept {
       Bucket& bucket = bucket_at(segment, hash);
       Block head = find_head(segment, bucket, hash, member.profile, value);
       if (head == 0) {
-        if (segment.arena().alloc(sizeof(ProfileHead), Need::kCallIsUp, &head) != Status::kOk) return Status::kNoMemory;
+        if (segment.arena().alloc(sizeof(ProfileHead), Need::kCallIsUp, &head) != Status::kOk)
+          return Status::kNoMemory;
         new (&head_at(segment, head)) ProfileHead{hash, bucket.head, member.profile, 0, 0};
         bucket.head = head;
       }

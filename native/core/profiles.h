@@ -1,17 +1,18 @@
 // core/profiles.h - (profile, value) -> members and their count, over all shards.
 //
-// A member is a block that names record, profile and value; it is linked from its dialog's record and into the list of
-// its head (profile, value), which holds the count.  Heads and lists are derived from the members and rebuilt at attach;
-// profile names stand once in the segment.  A dialog's own list is newest first; the same dialog may join twice and counts
-// twice (spec 6.1).  Every call here may be made by any thread.
+// A member is a block that names record, profile and value; it is linked from its dialog's record and into
+// the list of its head (profile, value), which holds the count.  Heads and lists are derived from the members
+// and rebuilt at attach; profile names stand once in the segment.  A dialog's own list is newest first; the
+// same dialog may join twice and counts twice (spec 6.1).  Every call here may be made by any thread.
 #pragma once
 #include <cstdint>
 #include "table.h"
 
 namespace holdfast {
 
-/// A membership that no dialog owns yet: held by a transaction (tryJoin before dlg_manage), given back or attached.
-using Member = std::uint32_t;   // block; 0 is none
+/// A membership that no dialog owns yet: held by a transaction (tryJoin before dlg_manage), given back or
+/// attached.
+using Member = std::uint32_t;  // block; 0 is none
 
 inline constexpr std::size_t kProfileValueBytesMax = 1024;
 /// Longer lists of members are found by walking the records, an entry's lock at a time.
@@ -27,16 +28,17 @@ class Profiles {
   /// Number of the profile called `name`, as defined when the segment was made; kNotFound.
   [[nodiscard]] Status find(Text name, std::uint32_t* profile, bool* with_value) const noexcept;
 
-  /// Joins under the head's bucket lock if count < limit (limit 0: no limit): N calls arriving together on any threads
-  /// cannot overshoot.  With handle.index 0 the member counts at once and is returned through `member`.
-  /// kLimit, kNoMemory, kNotFound (handle over or state 5), kOutOfRange (value over 1,024 bytes).
+  /// Joins under the head's bucket lock if count < limit (limit 0: no limit): N calls arriving together on
+  /// any threads cannot overshoot.  With handle.index 0 the member counts at once and is returned through
+  /// `member`. kLimit, kNoMemory, kNotFound (handle over or state 5), kOutOfRange (value over 1,024 bytes).
   [[nodiscard]] Status join(DialogHandle handle, std::uint32_t profile, Text value, std::uint32_t limit,
                             Member* member) noexcept;
   [[nodiscard]] Status attach(Member member, DialogHandle handle) noexcept;
   void give_back(Member member) noexcept;
   /// Leaves the newest matching membership; `any_value` ignores the value.  kNotFound.
   [[nodiscard]] Status leave(DialogHandle handle, std::uint32_t profile, Text value, bool any_value) noexcept;
-  [[nodiscard]] Status is_member(DialogHandle handle, std::uint32_t profile, Text value, bool any_value) const noexcept;
+  [[nodiscard]] Status is_member(DialogHandle handle, std::uint32_t profile, Text value,
+                                 bool any_value) const noexcept;
   /// Members of one value, or of all.
   [[nodiscard]] std::uint32_t count(std::uint32_t profile, Text value, bool any_value) const noexcept;
   /// Dialogs that are members, at most `out.size()` from `skip` on; returns how many were written.
@@ -45,10 +47,11 @@ class Profiles {
   /// Gives back what `thread` joined without a dialog: its worker died.  Main thread; returns how many.
   std::uint32_t give_back_all(std::uint32_t thread) noexcept;
 
-  /// Takes the members of a dialog's list out of their heads and frees them: the record, whose entry is locked, has
-  /// already forgotten them.
+  /// Takes the members of a dialog's list out of their heads and frees them: the record, whose entry is
+  /// locked, has already forgotten them.
   static void release(Segment& segment, Block members) noexcept;
-  /// Differences between heads, lists and sums (see Table::audit); `attached` receives the members that dialogs own.
+  /// Differences between heads, lists and sums (see Table::audit); `attached` receives the members that
+  /// dialogs own.
   [[nodiscard]] std::uint64_t audit(std::uint64_t* attached) const noexcept;
 
  private:
@@ -56,7 +59,8 @@ class Profiles {
   [[nodiscard]] Key key_of(std::uint32_t profile, Text value) const noexcept;
   [[nodiscard]] bool is_mine(Member member) const noexcept;
   [[nodiscard]] Status enter(const Key& key, std::uint32_t limit, Need need, Block member) noexcept;
-  [[nodiscard]] std::uint32_t members_by_record(std::uint32_t profile, Text value, bool any_value, std::uint32_t skip,
+  [[nodiscard]] std::uint32_t members_by_record(std::uint32_t profile, Text value, bool any_value,
+                                                std::uint32_t skip,
                                                 std::span<DialogHandle> out) const noexcept;
 
   Segment* segment_;

@@ -20,8 +20,9 @@ struct Rebuild {
   }
 };
 
-// attach(), in this order.  A dialog's holds start at the table's own; what transactions name adds to them; a deleted
-// dialog that nobody holds is gone.  Blocks are marked, the arena is rebuilt, then come indexes, wheels, lists and counts.
+// attach(), in this order.  A dialog's holds start at the table's own; what transactions name adds to them; a
+// deleted dialog that nobody holds is gone.  Blocks are marked, the arena is rebuilt, then come indexes,
+// wheels, lists and counts.
 void begin_dialogs(Rebuild& work) noexcept;
 void mark_transactions(Rebuild& work) noexcept;
 void mark_dialogs(Rebuild& work) noexcept;

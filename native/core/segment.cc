@@ -23,10 +23,13 @@ namespace holdfast {
 namespace {
 
 constexpr std::uint32_t kDialogsMin = 64, kTransactionsMin = 64, kChunksMin = 16;
-constexpr std::uint64_t kBytesPerDialog = 1024, kBytesPerTransaction = 4096;   // of the whole, when the pools are sized
+constexpr std::uint64_t kBytesPerDialog = 1024,
+                        kBytesPerTransaction = 4096;  // of the whole, when the pools are sized
 constexpr std::uint32_t kPoolMax = 1u << 30;
 
-std::uint64_t up_to(std::uint64_t value, std::uint64_t step) noexcept { return (value + step - 1) / step * step; }
+std::uint64_t up_to(std::uint64_t value, std::uint64_t step) noexcept {
+  return (value + step - 1) / step * step;
+}
 
 /// Where everything lies in a segment of a given size.
 struct Plan {
@@ -89,10 +92,11 @@ struct Plan {
     const auto share = [rest](std::uint64_t each, std::uint32_t min) {
       return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(rest / each, min, kPoolMax));
     };
-    Plan plan = of(options, share(kBytesPerDialog, kDialogsMin), share(kBytesPerTransaction, kTransactionsMin), 0);
+    Plan plan =
+        of(options, share(kBytesPerDialog, kDialogsMin), share(kBytesPerTransaction, kTransactionsMin), 0);
     const std::uint64_t left = bytes > plan.total ? bytes - plan.total : 0;
     std::uint32_t chunks = static_cast<std::uint32_t>(left / (kChunkBytes + sizeof(ArenaChunk)));
-    for (;; --chunks) {   // rounding to pages may cost a chunk
+    for (;; --chunks) {  // rounding to pages may cost a chunk
       plan = of(options, plan.dialogs_max, plan.transactions_max, chunks);
       if (plan.total <= bytes || chunks == 0) return plan;
     }
@@ -113,7 +117,8 @@ void fail(SegmentError& error, Status status, std::string text, int system_errno
   error.text = std::move(text);
 }
 
-void fail_room(SegmentError& error, const std::string& what, std::uint64_t needed, std::uint64_t available) noexcept {
+void fail_room(SegmentError& error, const std::string& what, std::uint64_t needed,
+               std::uint64_t available) noexcept {
   error.bytes_needed = needed;
   error.bytes_available = available;
   fail(error, Status::kNoMemory,
@@ -124,7 +129,8 @@ bool check(const SegmentOptions& options, SegmentError& error) noexcept {
   if (!std::has_single_bit(options.hash_size) || options.hash_size > kHashSizeMax)
     return fail(error, Status::kOutOfRange, "hash_size is not a power of two up to 16777216"), false;
   if (options.workers < 1 || options.workers > kWorkersMax)
-    return fail(error, Status::kOutOfRange, "workers: 1 to " + std::to_string(kWorkersMax) + " allowed"), false;
+    return fail(error, Status::kOutOfRange, "workers: 1 to " + std::to_string(kWorkersMax) + " allowed"),
+           false;
   if (options.h_id_step < 1) return fail(error, Status::kOutOfRange, "h_id_step is 0"), false;
   return true;
 }
@@ -173,7 +179,8 @@ class Descriptor {
 constexpr int kOpenTriesMax = 8;
 
 /// Opens and locks the file at `path`; the lock is on the file that has this name now.
-bool open_locked(const std::string& path, int flags, Descriptor& file, struct stat& facts, SegmentError& error) noexcept {
+bool open_locked(const std::string& path, int flags, Descriptor& file, struct stat& facts,
+                 SegmentError& error) noexcept {
   for (int tries = 0; tries < kOpenTriesMax; ++tries) {
     file.reset(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
     if (file.get() < 0)
@@ -182,11 +189,13 @@ bool open_locked(const std::string& path, int flags, Descriptor& file, struct st
       return fail(error, Status::kRefused, "segment " + path + ": not a regular file"), false;
     if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK)
-        return fail(error, Status::kRefused, "segment " + path + ": in use by a living process", EWOULDBLOCK), false;
+        return fail(error, Status::kRefused, "segment " + path + ": in use by a living process", EWOULDBLOCK),
+               false;
       return fail(error, Status::kSystem, "segment " + path + ": " + std::strerror(errno), errno), false;
     }
     struct stat named;
-    if (stat(path.c_str(), &named) == 0 && named.st_ino == facts.st_ino && named.st_dev == facts.st_dev) return true;
+    if (stat(path.c_str(), &named) == 0 && named.st_ino == facts.st_ino && named.st_dev == facts.st_dev)
+      return true;
   }
   return fail(error, Status::kRefused, "segment " + path + ": changes under our hands"), false;
 }
@@ -203,13 +212,15 @@ std::uint64_t wanted(const SegmentOptions& options, std::uint64_t available) noe
 }
 
 /// Takes what a dead process left out of the way; `file` is then a new, empty, locked file of that name.
-bool move_aside(const SegmentOptions& options, Descriptor& file, SegmentError& error, std::string& warning) noexcept {
+bool move_aside(const SegmentOptions& options, Descriptor& file, SegmentError& error,
+                std::string& warning) noexcept {
   const std::string stale = options.path + ".stale";
   const std::uint64_t needed = options.bytes != 0 ? wanted(options, 0) : kSegmentBytesDefault;
   unlink(stale.c_str());
   const bool keep = room(file.get()) >= needed;
   if ((keep ? rename(options.path.c_str(), stale.c_str()) : unlink(options.path.c_str())) != 0)
-    return fail(error, Status::kSystem, "segment " + options.path + ": " + std::strerror(errno), errno), false;
+    return fail(error, Status::kSystem, "segment " + options.path + ": " + std::strerror(errno), errno),
+           false;
   warning = keep ? "segment left by a dead process moved to " + stale
                  : "segment left by a dead process removed: no room for both at " + options.path;
   Descriptor fresh;
@@ -221,7 +232,9 @@ bool move_aside(const SegmentOptions& options, Descriptor& file, SegmentError& e
 
 }  // namespace
 
-std::uint64_t Segment::bytes_min(const SegmentOptions& options) noexcept { return Plan::smallest(options).total; }
+std::uint64_t Segment::bytes_min(const SegmentOptions& options) noexcept {
+  return Plan::smallest(options).total;
+}
 
 std::unique_ptr<Segment> Segment::over(void* memory, std::size_t bytes, std::uint32_t workers) noexcept {
   std::unique_ptr<Segment> segment(new (std::nothrow) Segment());
@@ -235,8 +248,8 @@ std::unique_ptr<Segment> Segment::over(void* memory, std::size_t bytes, std::uin
 
 void Segment::take_views() noexcept {
   keyed_hash_ = KeyedHash(header_->secret[0], header_->secret[1]);
-  arena_ = Arena(region<ArenaClass>(kRegionArenaClasses), region<ArenaChunk>(kRegionChunks), &header_->chunk_pool,
-                 base_ + header_->regions[kRegionArena].offset, header_->chunks);
+  arena_ = Arena(region<ArenaClass>(kRegionArenaClasses), region<ArenaChunk>(kRegionChunks),
+                 &header_->chunk_pool, base_ + header_->regions[kRegionArena].offset, header_->chunks);
   dialogs_ = Pool(&header_->dialog_pool, &region<DialogRecord>(kRegionDialogs)->next_by_call_id,
                   sizeof(DialogRecord) / sizeof(std::uint32_t));
   transactions_ = Pool(&header_->transaction_pool, &region<TransactionLink>(kRegionTransactionLinks)->next,
@@ -286,10 +299,10 @@ void Segment::reset_derived(std::uint64_t now_boot_ms) noexcept {
   const auto zero = [this](RegionNumber number) {
     std::memset(base_ + header_->regions[number].offset, 0, header_->regions[number].bytes);
   };
-  for (RegionNumber number : {kRegionCounters, kRegionDialogNodes, kRegionCallIdBuckets, kRegionIdBuckets,
-                              kRegionProfileBuckets, kRegionTransactionLinks, kRegionTransactionNodes,
-                              kRegionTransactionBuckets, kRegionDialogWheels, kRegionTransactionWheels,
-                              kRegionMailboxes})
+  for (RegionNumber number :
+       {kRegionCounters, kRegionDialogNodes, kRegionCallIdBuckets, kRegionIdBuckets, kRegionProfileBuckets,
+        kRegionTransactionLinks, kRegionTransactionNodes, kRegionTransactionBuckets, kRegionDialogWheels,
+        kRegionTransactionWheels, kRegionMailboxes})
     zero(number);
   for (std::uint32_t n = 0; n < header_->hash_size; ++n) new (&entry_lock(n)) Spinlock();
   for (std::uint32_t n = 0; n < kProfilesMax; ++n) region<ProfileName>(kRegionProfiles)[n].members = 0;
@@ -310,10 +323,12 @@ bool Segment::name(const SegmentOptions& options, SegmentError& error) noexcept 
     if (n < header_->profiles && (profiles[n].with_value != 0) == option.with_value) continue;
     const std::string name(option.name);
     if (n < header_->profiles)
-      return fail(error, Status::kRefused, "profile " + name + ": was defined the other way (with or without value)"),
+      return fail(error, Status::kRefused,
+                  "profile " + name + ": was defined the other way (with or without value)"),
              false;
     if (n == kProfilesMax || option.name.empty() || option.name.size() > kNameBytesMax)
-      return fail(error, Status::kOutOfRange, "profile " + name + ": at most 256, of 1 to 63 characters"), false;
+      return fail(error, Status::kOutOfRange, "profile " + name + ": at most 256, of 1 to 63 characters"),
+             false;
     std::memcpy(profiles[n].name, name.c_str(), name.size() + 1);
     profiles[n].with_value = option.with_value ? 1 : 0;
     header_->profiles = n + 1;
@@ -326,7 +341,8 @@ bool Segment::name(const SegmentOptions& options, SegmentError& error) noexcept 
     if (n < header_->sockets) continue;
     const std::string name(socket);
     if (n == kSocketsMax || name.empty() || name.size() > kNameBytesMax)
-      return fail(error, Status::kOutOfRange, "socket " + name + ": at most 256, of 1 to 63 characters"), false;
+      return fail(error, Status::kOutOfRange, "socket " + name + ": at most 256, of 1 to 63 characters"),
+             false;
     std::memcpy(sockets[n].name, name.c_str(), name.size() + 1);
     header_->sockets = n + 1;
   }
@@ -359,17 +375,21 @@ std::unique_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentE
     std::uint64_t magic = 0;
     if (pread(file.get(), &magic, sizeof magic, 0) != sizeof magic || (magic != kMagic && magic != 0))
       return fail(error, Status::kRefused,
-                  "segment " + options.path + ": not a segment of ours; move the file away or choose another path"),
+                  "segment " + options.path +
+                      ": not a segment of ours; move the file away or choose another path"),
              nullptr;
     if (!move_aside(options, file, error, warning)) return nullptr;
   }
-  const auto give_up = [&options]() -> std::unique_ptr<Segment> { return unlink(options.path.c_str()), nullptr; };
+  const auto give_up = [&options]() -> std::unique_ptr<Segment> {
+    return unlink(options.path.c_str()), nullptr;
+  };
   const std::uint64_t available = room(file.get());
   const std::uint64_t bytes = wanted(options, available);
   const std::uint64_t needed = std::max(bytes, bytes_min(options));
   // A size that was asked for must be enough; the default must at least fit into half of the room.
   if (options.bytes == 0 ? bytes < needed : (available < bytes || bytes < needed)) {
-    fail_room(error, "segment " + options.path, needed, options.bytes == 0 ? bytes : std::min(available, bytes));
+    fail_room(error, "segment " + options.path, needed,
+              options.bytes == 0 ? bytes : std::min(available, bytes));
     return give_up();
   }
   if (const int code = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)); code != 0) {
@@ -401,15 +421,19 @@ std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
   auto segment = over(memory, bytes, options.workers);
   if (segment == nullptr) return fail(error, Status::kNoMemory, "no memory"), nullptr;
   SegmentHeader& header = *segment->header_;
-  const auto refuse = [&error](const std::string& text) { return fail(error, Status::kRefused, text), nullptr; };
+  const auto refuse = [&error](const std::string& text) {
+    return fail(error, Status::kRefused, text), nullptr;
+  };
   if (bytes < kPageBytes || header.magic != kMagic) return refuse("not a segment of ours");
   if (header.layout_version != kLayoutVersion)
     return refuse("layout version " + std::to_string(header.layout_version) + ", this program has " +
                   std::to_string(kLayoutVersion) + ": remove the segment or start the program that made it");
   if (header.hash_size != options.hash_size)
-    return refuse("hash_size is " + std::to_string(header.hash_size) + " in the segment: configure that, or remove it");
+    return refuse("hash_size is " + std::to_string(header.hash_size) +
+                  " in the segment: configure that, or remove it");
   if (header.h_id_step != options.h_id_step)
-    return refuse("h_id_step is " + std::to_string(header.h_id_step) + " in the segment: configure that, or remove it");
+    return refuse("h_id_step is " + std::to_string(header.h_id_step) +
+                  " in the segment: configure that, or remove it");
   if (boot_id() != header.boot_id) return refuse("written before the machine was started anew: remove it");
 
   Plan plan;
@@ -433,11 +457,12 @@ std::unique_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentE
   struct stat facts;
   if (!check(options, error) || !open_locked(options.path, 0, file, facts, error)) return nullptr;
   SegmentHeader header{};
-  if (facts.st_size < static_cast<off_t>(kPageBytes) || pread(file.get(), &header, sizeof header, 0) != sizeof header)
+  if (facts.st_size < static_cast<off_t>(kPageBytes) ||
+      pread(file.get(), &header, sizeof header, 0) != sizeof header)
     return fail(error, Status::kRefused, "segment " + options.path + ": not a segment of ours"), nullptr;
   auto bytes = static_cast<std::uint64_t>(facts.st_size);
   if (header.magic == kMagic && header.layout_version == kLayoutVersion) {
-    Plan plan;   // more workers than before need more room at the end
+    Plan plan;  // more workers than before need more room at the end
     std::copy(std::begin(header.regions), std::end(header.regions), plan.regions);
     plan.place_end(options.workers + 1, header.mailbox_bytes);
     if (plan.total > bytes) {
@@ -448,7 +473,8 @@ std::unique_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentE
   }
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file.get(), 0);
   if (memory == MAP_FAILED)
-    return fail(error, Status::kSystem, "segment " + options.path + ": " + std::strerror(errno), errno), nullptr;
+    return fail(error, Status::kSystem, "segment " + options.path + ": " + std::strerror(errno), errno),
+           nullptr;
   auto segment = attach_over(memory, bytes, options, error);
   if (segment == nullptr) {
     error.text = "segment " + options.path + ": " + error.text;
@@ -481,12 +507,14 @@ bool Segment::rebuild(SegmentError& error) noexcept {
   mark_dialogs(work);
   if (found.blocks != 0)
     return fail(error, Status::kRefused,
-                std::to_string(found.blocks) + " blocks are damaged: remove the segment, or keep it for inspection"),
+                std::to_string(found.blocks) +
+                    " blocks are damaged: remove the segment, or keep it for inspection"),
            false;
   link_dialogs(work);
   link_transactions(work);
   arena_.rebuild(marks);
-  if (link_members(work) != Status::kOk) return fail(error, Status::kNoMemory, "no room for the profiles"), false;
+  if (link_members(work) != Status::kOk)
+    return fail(error, Status::kNoMemory, "no room for the profiles"), false;
   return true;
 }
 
@@ -508,7 +536,8 @@ std::string_view Segment::socket_name(std::uint32_t number) const noexcept {
 }
 
 std::uint64_t Segment::used_bytes() const noexcept {
-  constexpr std::uint64_t dialog = sizeof(DialogRecord) + sizeof(WheelNode) + 2 * sizeof(Bucket) + sizeof(Bucket) / 2;
+  constexpr std::uint64_t dialog =
+      sizeof(DialogRecord) + sizeof(WheelNode) + 2 * sizeof(Bucket) + sizeof(Bucket) / 2;
   constexpr std::uint64_t transaction =
       sizeof(TransactionRecord) + sizeof(TransactionLink) + sizeof(WheelNode) + sizeof(Bucket);
   return arena_.used_bytes() + dialogs_.used() * dialog + transactions_.used() * transaction;

@@ -1,8 +1,9 @@
 // core/segment.h - the shared segment: one mapping that every thread sees and that outlives the process.
 //
-// create() makes the file, reserves it whole (never sparse: a hole would be a SIGBUS on a packet), locks it and lays it
-// out; attach() takes over what a dead process left and rebuilds everything derived; verify() recounts it all.  The main
-// thread creates and closes; every other call is open to all threads.  Nothing here knows Node.
+// create() makes the file, reserves it whole (never sparse: a hole would be a SIGBUS on a packet), locks it
+// and lays it out; attach() takes over what a dead process left and rebuilds everything derived; verify()
+// recounts it all.  The main thread creates and closes; every other call is open to all threads.  Nothing
+// here knows Node.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -23,29 +24,31 @@
 namespace holdfast {
 
 struct ProfileOption {
-  std::string_view name;          // A-Z a-z 0-9 _, at most kNameBytesMax
+  std::string_view name;  // A-Z a-z 0-9 _, at most kNameBytesMax
   bool with_value = false;
 };
 
 struct SegmentOptions {
   std::string path;
-  std::uint64_t bytes = 0;        // 0: kSegmentBytesDefault, or half of the room if that is less
-  std::uint32_t hash_size = 4096; // a power of two
+  std::uint64_t bytes = 0;         // 0: kSegmentBytesDefault, or half of the room if that is less
+  std::uint32_t hash_size = 4096;  // a power of two
   std::uint32_t workers = 1;
-  /// The slots' counters: not given: random in [0, 3 * hash_size), times the step; given: this, and with a step over 1
-  /// plus a random multiple of it.
+  /// The slots' counters: not given: random in [0, 3 * hash_size), times the step; given: this, and with a
+  /// step over 1 plus a random multiple of it.
   bool h_id_start_given = false;
   std::uint32_t h_id_start = 0;
   std::uint32_t h_id_step = 1;
   std::span<const ProfileOption> profiles;
-  std::span<const std::string_view> sockets;   // number 1 is the first
+  std::span<const std::string_view> sockets;  // number 1 is the first
   std::uint64_t mailbox_bytes = kMailboxBytesMin;
-  std::uint64_t random[4] = {};   // the index secret and the seed of the slots' counters: from the machine's generator
+  std::uint64_t random[4] =
+      {};  // the index secret and the seed of the slots' counters: from the machine's generator
   std::uint64_t now_boot_ms = 0;  // CLOCK_BOOTTIME
 };
 
 inline constexpr std::uint64_t kSegmentBytesDefault = 256ull << 20;
-/// What a typical confirmed call with one profile takes of the arena, and a live transaction with what it keeps.
+/// What a typical confirmed call with one profile takes of the arena, and a live transaction with what it
+/// keeps.
 inline constexpr std::uint64_t kTypicalCallBytes = 512;
 inline constexpr std::uint64_t kTypicalTransactionBytes = 2048;
 
@@ -59,14 +62,14 @@ struct SegmentError {
 
 /// What verify() found; all zero is sound.
 struct Verification {
-  std::uint32_t records = 0;      // records in use; not a fault
-  std::uint32_t blocks = 0;       // blocks that records name more than once, or that do not exist
-  std::uint32_t arena = 0;        // blocks lost, or in use and free at once
-  std::uint32_t index = 0;        // records missing from an index chain, or wrong ones on it
-  std::uint32_t pools = 0;        // records neither in use nor free, or both
-  std::uint32_t profiles = 0;     // member lists or counts that disagree with the members
-  std::uint32_t counts = 0;       // active_dialogs, early_dialogs
-  std::uint32_t wheels = 0;       // nodes armed without a deadline, or the other way round
+  std::uint32_t records = 0;   // records in use; not a fault
+  std::uint32_t blocks = 0;    // blocks that records name more than once, or that do not exist
+  std::uint32_t arena = 0;     // blocks lost, or in use and free at once
+  std::uint32_t index = 0;     // records missing from an index chain, or wrong ones on it
+  std::uint32_t pools = 0;     // records neither in use nor free, or both
+  std::uint32_t profiles = 0;  // member lists or counts that disagree with the members
+  std::uint32_t counts = 0;    // active_dialogs, early_dialogs
+  std::uint32_t wheels = 0;    // nodes armed without a deadline, or the other way round
   [[nodiscard]] bool sound() const noexcept {
     return (blocks | arena | index | pools | profiles | counts | wheels) == 0;
   }
@@ -74,17 +77,21 @@ struct Verification {
 
 class Segment {
  public:
-  /// The file at options.path.  One left by a dead process goes to `<path>.stale` (or goes, where there is no room for
-  /// both; warning() says which); one in use by a living process, or that is not ours, is kRefused.
-  [[nodiscard]] static std::unique_ptr<Segment> create(const SegmentOptions& options, SegmentError& error) noexcept;
-  /// Takes over the file that a dead process left; layout, hash_size and boot id must be ours.  Profiles and sockets that
-  /// it does not know yet are added; the number of workers may differ.
-  [[nodiscard]] static std::unique_ptr<Segment> attach(const SegmentOptions& options, SegmentError& error) noexcept;
+  /// The file at options.path.  One left by a dead process goes to `<path>.stale` (or goes, where there is no
+  /// room for both; warning() says which); one in use by a living process, or that is not ours, is kRefused.
+  [[nodiscard]] static std::unique_ptr<Segment> create(const SegmentOptions& options,
+                                                       SegmentError& error) noexcept;
+  /// Takes over the file that a dead process left; layout, hash_size and boot id must be ours.  Profiles and
+  /// sockets that it does not know yet are added; the number of workers may differ.
+  [[nodiscard]] static std::unique_ptr<Segment> attach(const SegmentOptions& options,
+                                                       SegmentError& error) noexcept;
   /// The same over memory of the caller's (a shared mapping in tests), page-aligned and zero.
   [[nodiscard]] static std::unique_ptr<Segment> create_over(void* memory, std::size_t bytes,
-                                                            const SegmentOptions& options, SegmentError& error) noexcept;
+                                                            const SegmentOptions& options,
+                                                            SegmentError& error) noexcept;
   [[nodiscard]] static std::unique_ptr<Segment> attach_over(void* memory, std::size_t bytes,
-                                                            const SegmentOptions& options, SegmentError& error) noexcept;
+                                                            const SegmentOptions& options,
+                                                            SegmentError& error) noexcept;
   /// The least that `options` fit into.
   [[nodiscard]] static std::uint64_t bytes_min(const SegmentOptions& options) noexcept;
 
@@ -94,7 +101,8 @@ class Segment {
   /// A clean stop: the file is deleted (it stays mapped until the last user lets go).
   void remove_file() noexcept;
 
-  /// What create() did with a file that a dead process left, one line for the operator; empty: there was none.
+  /// What create() did with a file that a dead process left, one line for the operator; empty: there was
+  /// none.
   [[nodiscard]] const std::string& warning() const noexcept { return warning_; }
 
   [[nodiscard]] SegmentHeader& header() const noexcept { return *header_; }
@@ -110,7 +118,9 @@ class Segment {
   }
 
   [[nodiscard]] std::uint32_t workers() const noexcept { return workers_; }
-  [[nodiscard]] std::uint32_t owners() const noexcept { return workers_ + 1; }       // the timer worker is the last
+  [[nodiscard]] std::uint32_t owners() const noexcept {
+    return workers_ + 1;
+  }  // the timer worker is the last
   /// The shard that owns a hash entry.
   [[nodiscard]] std::uint32_t owner_of(std::uint32_t entry) const noexcept {
     return static_cast<std::uint32_t>(std::uint64_t{entry} * workers_ / header_->hash_size);
@@ -136,8 +146,8 @@ class Segment {
   }
   /// One wheel per owner; a tick is 10 ms since made_boot_ms.
   [[nodiscard]] Wheel transaction_wheel(std::uint32_t owner) const noexcept {
-    return Wheel(region<WheelHead>(kRegionTransactionWheels) + owner, region<WheelNode>(kRegionTransactionNodes),
-                 header_->transactions_max);
+    return Wheel(region<WheelHead>(kRegionTransactionWheels) + owner,
+                 region<WheelNode>(kRegionTransactionNodes), header_->transactions_max);
   }
   [[nodiscard]] Mailboxes mailboxes() const noexcept {
     return Mailboxes(base_ + header_->regions[kRegionMailboxes].offset, owners(), header_->mailbox_bytes);
@@ -149,7 +159,8 @@ class Segment {
   [[nodiscard]] std::uint64_t total_bytes() const noexcept { return header_->total_bytes; }
   /// Records, wheel nodes and index buckets of records in use, and blocks with their waste.
   [[nodiscard]] std::uint64_t used_bytes() const noexcept;
-  /// For how many typical calls the segment is enough, with transactions for a quarter of their pool beside them.
+  /// For how many typical calls the segment is enough, with transactions for a quarter of their pool beside
+  /// them.
   [[nodiscard]] std::uint32_t calls_enough() const noexcept;
 
   /// Recounts everything; nobody else may work meanwhile.
@@ -157,7 +168,8 @@ class Segment {
 
  private:
   Segment() noexcept = default;
-  [[nodiscard]] static std::unique_ptr<Segment> over(void* memory, std::size_t bytes, std::uint32_t workers) noexcept;
+  [[nodiscard]] static std::unique_ptr<Segment> over(void* memory, std::size_t bytes,
+                                                     std::uint32_t workers) noexcept;
   void lay_out(const SegmentOptions& options) noexcept;
   [[nodiscard]] bool name(const SegmentOptions& options, SegmentError& error) noexcept;
   void take_views() noexcept;
@@ -172,7 +184,7 @@ class Segment {
   Arena arena_;
   Pool dialogs_, transactions_;
   std::string path_, warning_;
-  int fd_ = -1;                   // holds the lock on the file; -1: memory of the caller's
+  int fd_ = -1;  // holds the lock on the file; -1: memory of the caller's
 };
 
 }  // namespace holdfast

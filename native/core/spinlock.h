@@ -1,17 +1,19 @@
 // core/spinlock.h - a lock word in shared memory, held for a bounded copy and never by TypeScript.
 #pragma once
+#include <sched.h>
 #include <atomic>
 #include <cstdint>
-#include <sched.h>
 
 namespace holdfast {
 
-/// One word; 0 is free.  Yields the processor after kSpinsBeforeYield tries, so that two threads on one core progress.
+/// One word; 0 is free.  Yields the processor after kSpinsBeforeYield tries, so that two threads on one core
+/// progress.
 class Spinlock {
  public:
   void lock() noexcept {
     for (unsigned spins = 0;; ++spins) {
-      if (word_.load(std::memory_order_relaxed) == 0 && word_.exchange(1, std::memory_order_acquire) == 0) return;
+      if (word_.load(std::memory_order_relaxed) == 0 && word_.exchange(1, std::memory_order_acquire) == 0)
+        return;
       if (spins >= kSpinsBeforeYield) sched_yield();
     }
   }

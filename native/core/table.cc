@@ -14,7 +14,9 @@ namespace holdfast {
 
 namespace {
 
-bool equal(Text a, Text b) noexcept { return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size())); }
+bool equal(Text a, Text b) noexcept {
+  return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size()));
+}
 
 std::uint8_t* put(std::uint8_t* at, Text text) noexcept {
   if (!text.empty()) std::memcpy(at, text.data(), text.size());
@@ -38,8 +40,9 @@ std::size_t bytes_of(const BlockType& block) noexcept {
 
 bool counts_active(std::uint32_t state) noexcept { return state == kConfirmedNoAck || state == kConfirmed; }
 
-constexpr std::size_t kBoundOfCold[kColdTextEnd] = {kTextBytesMax,    kTextBytesMax, kTextBytesMax, kRouteSetBytesMax,
-                                                    kTextBytesMax,    kTextBytesMax, kTextBytesMax, kTimeoutRouteBytesMax};
+constexpr std::size_t kBoundOfCold[kColdTextEnd] = {kTextBytesMax,     kTextBytesMax,        kTextBytesMax,
+                                                    kRouteSetBytesMax, kTextBytesMax,        kTextBytesMax,
+                                                    kTextBytesMax,     kTimeoutRouteBytesMax};
 constexpr std::size_t kBoundOfLeg[kLegTextEnd] = {kTextBytesMax, kTextBytesMax, kRouteSetBytesMax};
 
 template <std::size_t count>
@@ -106,7 +109,8 @@ std::uint32_t id_bucket(const Segment& segment, std::uint32_t entry, std::uint32
   return bucket_of(segment.keyed_hash()(entry, id), segment.header().dialog_buckets);
 }
 
-void unlink(Segment& segment, Bucket& bucket, std::uint32_t index, std::uint32_t DialogRecord::* next) noexcept {
+void unlink(Segment& segment, Bucket& bucket, std::uint32_t index,
+            std::uint32_t DialogRecord::* next) noexcept {
   LockGuard guard(bucket.lock);
   const std::uint32_t after = segment.dialog(index).*next;
   if (bucket.head == index) return poke(bucket.head, after);
@@ -172,8 +176,9 @@ void Table::fill(std::uint32_t index, Direction direction, Words out) const noex
 
 Status Table::create(const NewDialog& dialog, Words out) noexcept {
   const Text call_id = trimmed(dialog.call_id);
-  const Text texts[kColdTextEnd] = {call_id,         dialog.caller_tag, dialog.caller_contact, dialog.caller_route_set,
-                                    dialog.from_uri, dialog.to_uri,     dialog.request_uri,    dialog.timeout_route};
+  const Text texts[kColdTextEnd] = {
+      call_id,         dialog.caller_tag, dialog.caller_contact, dialog.caller_route_set,
+      dialog.from_uri, dialog.to_uri,     dialog.request_uri,    dialog.timeout_route};
   if (!fits(texts, kBoundOfCold) || dialog.record_routes > 0xff || dialog.caller_socket > 0xffff)
     return Status::kOutOfRange;
   if (call_id.empty() || dialog.caller_tag.empty()) return Status::kOutOfRange;
@@ -214,7 +219,8 @@ Status Table::create(const NewDialog& dialog, Words out) noexcept {
   LockGuard guard(segment_->entry_lock(record.entry));
   enter(index);
   HOLDFAST_KILL_POINT();
-  poke(record.state, static_cast<std::uint8_t>(kUnconfirmed), std::memory_order_release);   // from here on it is a dialog
+  poke(record.state, static_cast<std::uint8_t>(kUnconfirmed),
+       std::memory_order_release);  // from here on it is a dialog
   HOLDFAST_KILL_POINT();
   fill(index, kNone, out);
   return Status::kOk;
@@ -222,7 +228,7 @@ Status Table::create(const NewDialog& dialog, Words out) noexcept {
 
 /// Gives the record the entry's next h_id and puts it into both indexes; its entry is locked.
 void Table::enter(std::uint32_t index) noexcept {
-  constexpr std::uint32_t kTriesMax = 16;   // an id that is still in use is passed over
+  constexpr std::uint32_t kTriesMax = 16;  // an id that is still in use is passed over
   Segment& segment = *segment_;
   DialogRecord& record = segment.dialog(index);
   HashEntry& entry = segment.region<HashEntry>(kRegionEntries)[record.entry];
@@ -258,11 +264,12 @@ void Table::take_out(std::uint32_t index) noexcept {
   unlink(segment, segment.region<Bucket>(kRegionCallIdBuckets)[call_id_bucket(segment, record)], index,
          &DialogRecord::next_by_call_id);
   HOLDFAST_KILL_POINT();
-  unlink(segment, segment.region<Bucket>(kRegionIdBuckets)[id_bucket(segment, record.entry, record.id)], index,
-         &DialogRecord::next_by_id);
+  unlink(segment, segment.region<Bucket>(kRegionIdBuckets)[id_bucket(segment, record.entry, record.id)],
+         index, &DialogRecord::next_by_id);
   HOLDFAST_KILL_POINT();
   const Block blocks[] = {record.cold, record.callee, cold(record).variables};
   poke(record.state, std::uint8_t{0});
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // before its blocks can be anybody else's
   HOLDFAST_KILL_POINT();
   poke(record.generation, record.generation + 1);
   for (const Block block : blocks) segment.arena().free(block);
@@ -328,17 +335,20 @@ Status Table::match(DialogHandle handle, Text call_id, Text from_tag, Text to_ta
   return Status::kOk;
 }
 
-Status Table::find_by_call_id(Text call_id, Text from_tag, Text to_tag, Direction wanted, Words out) noexcept {
+Status Table::find_by_call_id(Text call_id, Text from_tag, Text to_tag, Direction wanted,
+                              Words out) noexcept {
   call_id = trimmed(call_id);
   const std::uint64_t hash = segment_->keyed_hash()(call_id);
-  Bucket& bucket = segment_->region<Bucket>(kRegionCallIdBuckets)[bucket_of(hash, segment_->header().dialog_buckets)];
+  Bucket& bucket =
+      segment_->region<Bucket>(kRegionCallIdBuckets)[bucket_of(hash, segment_->header().dialog_buckets)];
   // The same Call-ID is always in the same entry: its lock keeps state and texts still.
   LockGuard guard(segment_->entry_lock(segment_->entry_of(call_id)));
   std::uint32_t best = 0, best_rank = 4;
   Direction best_direction = kNone;
   {
     LockGuard chain(bucket.lock);
-    for (std::uint32_t at = bucket.head; at != 0 && best_rank != 0; at = segment_->dialog(at).next_by_call_id) {
+    for (std::uint32_t at = bucket.head; at != 0 && best_rank != 0;
+         at = segment_->dialog(at).next_by_call_id) {
       const DialogRecord& record = segment_->dialog(at);
       if (record.call_id != hash) continue;
       const std::uint32_t rank = (record.state == kDeleted ? 2 : 0) + (record.callee_tag == 0 ? 1 : 0);
@@ -356,7 +366,8 @@ Status Table::find_by_call_id(Text call_id, Text from_tag, Text to_tag, Directio
 Status Table::find_call(Text call_id, Text caller_tag, std::uint32_t nth, Words out) noexcept {
   call_id = trimmed(call_id);
   const std::uint64_t hash = segment_->keyed_hash()(call_id);
-  Bucket& bucket = segment_->region<Bucket>(kRegionCallIdBuckets)[bucket_of(hash, segment_->header().dialog_buckets)];
+  Bucket& bucket =
+      segment_->region<Bucket>(kRegionCallIdBuckets)[bucket_of(hash, segment_->header().dialog_buckets)];
   LockGuard guard(segment_->entry_lock(segment_->entry_of(call_id)));
   std::uint32_t found = 0;
   {
@@ -429,7 +440,8 @@ void Table::leave_everything(std::uint32_t index, Block members) noexcept {
 
 Status Table::change(DialogHandle handle, const Change& change, Words out) noexcept {
   const auto has = [&change](std::uint32_t field) { return (change.fields & field) != 0; };
-  if (has(kChangeState) && (change.state < kUnconfirmed || change.state > kDeleted)) return Status::kOutOfRange;
+  if (has(kChangeState) && (change.state < kUnconfirmed || change.state > kDeleted))
+    return Status::kOutOfRange;
   if (change.callee_tag.size() > kTextBytesMax || change.callee_contact.size() > kTextBytesMax ||
       change.callee_route_set.size() > kRouteSetBytesMax || change.caller_contact.size() > kTextBytesMax ||
       change.timeout_route.size() > kTimeoutRouteBytesMax || change.caller_socket > 0xffff ||
@@ -521,7 +533,7 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   if (ends) {
     record->due = record->members = 0;
     numbers->member_count = 0;
-    record->holds -= 1;   // the table's own
+    record->holds -= 1;  // the table's own
   } else if (before == kDeleted && after != kDeleted) {
     record->holds += 1;
   }
@@ -546,8 +558,8 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   return Status::kOk;
 }
 
-Status Table::claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides, std::uint32_t now_boot,
-                        std::uint32_t end_ts, Words out) noexcept {
+Status Table::claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides,
+                        std::uint32_t now_boot, std::uint32_t end_ts, Words out) noexcept {
   if (bye_sides > 3) return Status::kOutOfRange;
   Locked record(*segment_, handle);
   if (!record) return Status::kNotFound;
@@ -633,7 +645,7 @@ Status Table::replace_variables(DialogRecord& record, Text key, Text value, bool
     head.count = static_cast<std::uint16_t>(count);
     head.bytes = static_cast<std::uint32_t>(bytes);
     auto* at = reinterpret_cast<std::uint8_t*>(&head + 1);
-    if (keep && !known) at = put(at, wanted);   // newest first; a new value keeps the old one's place
+    if (keep && !known) at = put(at, wanted);  // newest first; a new value keeps the old one's place
     for (Variables walk(block); walk.next(variable);) {
       if (!equal(variable.key, key))
         at = put(at, variable);
@@ -657,7 +669,8 @@ Status Table::replace_variables(DialogRecord& record, Text key, Text value, bool
 }
 
 Status Table::set_variable(DialogHandle handle, Text key, Text value) noexcept {
-  if (key.empty() || key.size() > kVariableKeyBytesMax || value.size() > kVariableBytesMax) return Status::kOutOfRange;
+  if (key.empty() || key.size() > kVariableKeyBytesMax || value.size() > kVariableBytesMax)
+    return Status::kOutOfRange;
   Locked record(*segment_, handle);
   if (!record) return Status::kNotFound;
   return replace_variables(*record, key, value, true);
@@ -669,14 +682,16 @@ Status Table::remove_variable(DialogHandle handle, Text key) noexcept {
   return replace_variables(*record, key, {}, false);
 }
 
-Status Table::get_variable(DialogHandle handle, Text key, std::span<std::uint8_t> out, std::size_t* length) noexcept {
+Status Table::get_variable(DialogHandle handle, Text key, std::span<std::uint8_t> out,
+                           std::size_t* length) noexcept {
   *length = 0;
   Locked record(*segment_, handle);
   if (!record) return Status::kNotFound;
   const Block block = cold(*record).variables;
   if (block == 0) return Status::kNotFound;
   Variable variable;
-  for (Variables walk(reinterpret_cast<const VariableBlock*>(segment_->arena().bytes(block))); walk.next(variable);) {
+  for (Variables walk(reinterpret_cast<const VariableBlock*>(segment_->arena().bytes(block)));
+       walk.next(variable);) {
     if (!equal(variable.key, key)) continue;
     *length = variable.value.size();
     put(out.data(), variable.value.first(std::min(out.size(), variable.value.size())));
@@ -693,7 +708,9 @@ namespace {
 class Writer {
  public:
   explicit Writer(std::span<std::uint8_t> out) noexcept : out_(out) {}
-  [[nodiscard]] static constexpr std::size_t bytes_of(Text text) noexcept { return 4 + (text.size() + 3) / 4 * 4; }
+  [[nodiscard]] static constexpr std::size_t bytes_of(Text text) noexcept {
+    return 4 + (text.size() + 3) / 4 * 4;
+  }
   bool words(std::span<const std::uint32_t> words) noexcept {
     if (words.size_bytes() > left()) return false;
     std::memcpy(out_.data() + at_, words.data(), words.size_bytes());
@@ -703,7 +720,7 @@ class Writer {
   bool text(Text text) noexcept {
     if (bytes_of(text) > left()) return false;
     const auto length = static_cast<std::uint32_t>(text.size());
-    std::memset(out_.data() + at_ + bytes_of(text) - 4, 0, 4);   // the padding is in the last four
+    std::memset(out_.data() + at_ + bytes_of(text) - 4, 0, 4);  // the padding is in the last four
     std::memcpy(out_.data() + at_, &length, 4);
     put(out_.data() + at_ + 4, text);
     at_ += bytes_of(text);
@@ -721,7 +738,9 @@ class Writer {
   std::size_t at_ = 0;
 };
 
-Text as_text(std::string_view text) noexcept { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+Text as_text(std::string_view text) noexcept {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 }  // namespace
 
@@ -732,7 +751,8 @@ Status Table::snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::si
   Arena& arena = segment_->arena();
   const DialogCold& numbers = cold(*record);
   static constexpr CalleeLeg kNoLeg{};
-  const CalleeLeg& leg = record->callee != 0 ? *reinterpret_cast<const CalleeLeg*>(arena.bytes(record->callee)) : kNoLeg;
+  const CalleeLeg& leg =
+      record->callee != 0 ? *reinterpret_cast<const CalleeLeg*>(arena.bytes(record->callee)) : kNoLeg;
   std::uint32_t numbers_out[kDialogWords];
   fill(index, kNone, numbers_out);
   const Text texts[kTextCount] = {text_of(numbers, kColdCallId),
@@ -756,7 +776,8 @@ Status Table::snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::si
   std::uint32_t written = 0;
   if (numbers.variables != 0) {
     Variable variable;
-    for (Variables walk(reinterpret_cast<const VariableBlock*>(arena.bytes(numbers.variables))); walk.next(variable);) {
+    for (Variables walk(reinterpret_cast<const VariableBlock*>(arena.bytes(numbers.variables)));
+         walk.next(variable);) {
       if (!writer.pair(variable.key, variable.value)) break;
       ++written;
     }
@@ -766,7 +787,8 @@ Status Table::snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::si
   for (Block at = record->members; at != 0;) {
     const auto& member = *reinterpret_cast<const MemberBlock*>(arena.bytes(at));
     const Text value{reinterpret_cast<const std::uint8_t*>(&member + 1), member.value_bytes};
-    if (!writer.pair(as_text(segment_->region<ProfileName>(kRegionProfiles)[member.profile].name), value)) break;
+    if (!writer.pair(as_text(segment_->region<ProfileName>(kRegionProfiles)[member.profile].name), value))
+      break;
     ++written;
     at = member.next_of_record;
   }
@@ -783,11 +805,13 @@ std::uint32_t Table::next(std::uint32_t cursor) const noexcept {
   return 0;
 }
 
-std::uint32_t Table::advance(std::uint32_t owner, std::uint32_t now_boot, std::span<DialogHandle> out) noexcept {
+std::uint32_t Table::advance(std::uint32_t owner, std::uint32_t now_boot,
+                             std::span<DialogHandle> out) noexcept {
   if (owner >= segment_->owners()) return 0;
   std::uint32_t nodes[kAdvanceNodesMax];
   Wheel wheel = segment_->dialog_wheel(owner);
-  const std::uint32_t taken = wheel.advance(now_boot, {nodes, std::min<std::size_t>(out.size(), kAdvanceNodesMax)});
+  const std::uint32_t taken =
+      wheel.advance(now_boot, {nodes, std::min<std::size_t>(out.size(), kAdvanceNodesMax)});
   std::uint32_t count = 0;
   for (std::uint32_t n = 0; n < taken; ++n) {
     Locked record(*segment_, nodes[n]);
@@ -831,7 +855,7 @@ void begin_dialogs(Rebuild& work) noexcept {
   for (std::uint32_t index = 1; index <= carved; ++index) {
     DialogRecord& record = segment.dialog(index);
     if (record.state == 0)
-      record.generation += 1;   // it may have been stopped between the end of a life and the next generation
+      record.generation += 1;  // it may have been stopped between the end of a life and the next generation
     else
       record.holds = record.state != kDeleted || record.bye_owed != 0 ? 1 : 0;
   }
@@ -842,7 +866,7 @@ void mark_dialogs(Rebuild& work) noexcept {
   const std::uint32_t carved = std::min(segment.dialogs().carved(), segment.header().dialogs_max);
   for (std::uint32_t index = 1; index <= carved; ++index) {
     DialogRecord& record = segment.dialog(index);
-    if (record.state == kDeleted && record.holds == 0) {   // had ended, and nobody needs it any more
+    if (record.state == kDeleted && record.holds == 0) {  // had ended, and nobody needs it any more
       record.state = 0;
       record.generation += 1;
     }
@@ -906,7 +930,8 @@ void verify_dialogs(Rebuild& work) noexcept {
     const DialogRecord& record = segment.dialog(index);
     const WheelNode& node = segment.region<WheelNode>(kRegionDialogNodes)[index];
     const bool timed = record.state != 0 && record.due != 0;
-    if (timed != (node.at != 0) || (timed && static_cast<std::int32_t>(node.due - record.due) < 0)) found.wheels += 1;
+    if (timed != (node.at != 0) || (timed && static_cast<std::int32_t>(node.due - record.due) < 0))
+      found.wheels += 1;
     armed += timed ? 1 : 0;
     if (record.state == 0) continue;
     live += 1;
@@ -931,8 +956,9 @@ void verify_dialogs(Rebuild& work) noexcept {
     if (variables != numbers.variable_count) found.blocks += 1;
     // Both chains lead to it, once.
     std::uint32_t met = 0;
-    for (std::uint32_t at = segment.region<Bucket>(kRegionCallIdBuckets)[call_id_bucket(segment, record)].head; at != 0;
-         at = segment.dialog(at).next_by_call_id)
+    for (std::uint32_t at =
+             segment.region<Bucket>(kRegionCallIdBuckets)[call_id_bucket(segment, record)].head;
+         at != 0; at = segment.dialog(at).next_by_call_id)
       met += at == index ? 1 : 0;
     for (std::uint32_t at =
              segment.region<Bucket>(kRegionIdBuckets)[id_bucket(segment, record.entry, record.id)].head;
@@ -944,8 +970,8 @@ void verify_dialogs(Rebuild& work) noexcept {
   // And nothing else stands on the chains, the free list and the wheels.
   std::uint32_t by_call_id = 0, by_id = 0;
   for (std::uint32_t n = 0; n < header.dialog_buckets; ++n) {
-    for (std::uint32_t at = segment.region<Bucket>(kRegionCallIdBuckets)[n].head; at != 0 && by_call_id <= live;
-         at = segment.dialog(at).next_by_call_id)
+    for (std::uint32_t at = segment.region<Bucket>(kRegionCallIdBuckets)[n].head;
+         at != 0 && by_call_id <= live; at = segment.dialog(at).next_by_call_id)
       by_call_id += 1;
     for (std::uint32_t at = segment.region<Bucket>(kRegionIdBuckets)[n].head; at != 0 && by_id <= live;
          at = segment.dialog(at).next_by_id)
@@ -960,7 +986,8 @@ void verify_dialogs(Rebuild& work) noexcept {
   }
   if (pool.used() != live || live + free_records != pool.carved()) found.pools += 1;
   std::uint32_t on_wheels = 0;
-  for (std::uint32_t owner = 0; owner < segment.owners(); ++owner) on_wheels += segment.dialog_wheel(owner).armed();
+  for (std::uint32_t owner = 0; owner < segment.owners(); ++owner)
+    on_wheels += segment.dialog_wheel(owner).armed();
   if (on_wheels != armed) found.wheels += 1;
   if (counters.value(kCounterActiveDialogs) != active) found.counts += 1;
   if (counters.value(kCounterEarlyDialogs) != early) found.counts += 1;

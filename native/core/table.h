@@ -1,9 +1,10 @@
 // core/table.h - hash entries and their dialogs: create, find, change, end, walk, snapshot.
 //
-// A record is one hot cache line plus blocks of text.  Who may call what stands at each call (architecture: *Who may
-// change what*).  A change takes the entry's spinlock for a bounded copy, sets only the fields it names and adds one to
-// `version`; it is atomic against SIGKILL.  Look-up by Call-ID and by (h_entry, h_id) is O(1) whatever hash_size is.
-// Times: deadlines are seconds of CLOCK_BOOTTIME, *_ts are Unix seconds; both are handed in.
+// A record is one hot cache line plus blocks of text.  Who may call what stands at each call (architecture:
+// *Who may change what*).  A change takes the entry's spinlock for a bounded copy, sets only the fields it
+// names and adds one to `version`; it is atomic against SIGKILL.  Look-up by Call-ID and by (h_entry, h_id)
+// is O(1) whatever hash_size is. Times: deadlines are seconds of CLOCK_BOOTTIME, *_ts are Unix seconds; both
+// are handed in.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,47 +20,67 @@ namespace holdfast {
 using Text = std::span<const std::uint8_t>;
 
 struct DialogHandle {
-  std::uint32_t index = 0;        // 0 is no dialog
+  std::uint32_t index = 0;  // 0 is no dialog
   std::uint32_t generation = 0;
 };
 
-enum DialogState : std::uint32_t { kUnconfirmed = 1, kEarly = 2, kConfirmedNoAck = 3, kConfirmed = 4, kDeleted = 5 };
+enum DialogState : std::uint32_t {
+  kUnconfirmed = 1,
+  kEarly = 2,
+  kConfirmedNoAck = 3,
+  kConfirmed = 4,
+  kDeleted = 5
+};
 enum Direction : std::uint32_t { kNone = 0, kDownstream = 1, kUpstream = 2 };
 
 /// What a look-up answers with; the words TypeScript reads (DialogWord gives their order).
 enum DialogWord : std::uint32_t {
-  kDIndex, kDGeneration, kDVersion, kDEntry, kDId, kDCookieId, kDState, kDDirection, kDHolds,
-  kDFlags,                        // dflags, spec 7.6
-  kDScriptFlags,                  // sflags
-  kDProperties,                   // iflags, spec 7.5
-  kDLifetime,                     // seconds
-  kDDue,                          // CLOCK_BOOTTIME seconds, 0: not armed
-  kDInitTs, kDStartTs, kDEndTs,
-  kDCallerCSeq, kDCalleeCSeq,     // highest number seen from that side; kNoCSeq while unknown
-  kDCallerSocket, kDCalleeSocket, // numbers of the segment's socket names, 0: unknown
-  kDRecordRoutes,                 // Record-Route entries in the INVITE as received (spec 5, k)
-  kDCalleeTagHash,                // 0: not known yet
-  kDMembers,                      // profile memberships
-  kDVariables,                    // number of variables
-  kDTimeoutRoute,                 // 1 if a timeout route's name is set
-  kDByeOwed,                      // bit 0: to the caller, bit 1: to the callee
+  kDIndex,
+  kDGeneration,
+  kDVersion,
+  kDEntry,
+  kDId,
+  kDCookieId,
+  kDState,
+  kDDirection,
+  kDHolds,
+  kDFlags,        // dflags, spec 7.6
+  kDScriptFlags,  // sflags
+  kDProperties,   // iflags, spec 7.5
+  kDLifetime,     // seconds
+  kDDue,          // CLOCK_BOOTTIME seconds, 0: not armed
+  kDInitTs,
+  kDStartTs,
+  kDEndTs,
+  kDCallerCSeq,
+  kDCalleeCSeq,  // highest number seen from that side; kNoCSeq while unknown
+  kDCallerSocket,
+  kDCalleeSocket,   // numbers of the segment's socket names, 0: unknown
+  kDRecordRoutes,   // Record-Route entries in the INVITE as received (spec 5, k)
+  kDCalleeTagHash,  // 0: not known yet
+  kDMembers,        // profile memberships
+  kDVariables,      // number of variables
+  kDTimeoutRoute,   // 1 if a timeout route's name is set
+  kDByeOwed,        // bit 0: to the caller, bit 1: to the callee
   kDWordEnd
 };
 inline constexpr std::uint32_t kDialogWords = 32;
 inline constexpr std::uint32_t kNoCSeq = 0xffff'ffff;
 
-/// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a snapshot
-/// without variables and members always fits into 65,536 bytes.
-inline constexpr std::size_t kTextBytesMax = 4096;             // Call-ID, tags, URIs, contacts
+/// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a
+/// snapshot without variables and members always fits into 65,536 bytes.
+inline constexpr std::size_t kTextBytesMax = 4096;  // Call-ID, tags, URIs, contacts
 inline constexpr std::size_t kRouteSetBytesMax = 16 * 1024;
 inline constexpr std::size_t kTimeoutRouteBytesMax = 255;
 inline constexpr std::size_t kNewDialogBytesMax = 36 * 1024;
 inline constexpr std::size_t kVariableKeyBytesMax = 1024;
 inline constexpr std::size_t kVariableBytesMax = 8 * 1024;
-inline constexpr std::size_t kVariablesBytesMax = 32 * 1024;   // of one dialog, keys and values with 4 bytes for each
+inline constexpr std::size_t kVariablesBytesMax =
+    32 * 1024;  // of one dialog, keys and values with 4 bytes for each
 inline constexpr std::uint32_t kVariablesMax = 255;
-inline constexpr std::uint32_t kMembersMax = 65535;            // memberships of one dialog
-inline constexpr std::size_t kSnapshotBytesMax = 128 * 1024;   // enough for texts, all variables and 64 memberships
+inline constexpr std::uint32_t kMembersMax = 65535;  // memberships of one dialog
+inline constexpr std::size_t kSnapshotBytesMax =
+    128 * 1024;  // enough for texts, all variables and 64 memberships
 
 struct NewDialog {
   Text call_id, caller_tag, from_uri, to_uri, request_uri, caller_contact, caller_route_set, timeout_route;
@@ -69,25 +90,25 @@ struct NewDialog {
 
 /// Which fields a change names.
 enum ChangeField : std::uint32_t {
-  kChangeState = 1u << 0,          // expected state -> state; counts follow
-  kChangeDue = 1u << 1,            // due (0 disarms)
+  kChangeState = 1u << 0,  // expected state -> state; counts follow
+  kChangeDue = 1u << 1,    // due (0 disarms)
   kChangeLifetime = 1u << 2,
   kChangeStartTs = 1u << 3,
   kChangeEndTs = 1u << 4,
-  kChangeFlags = 1u << 5,          // dflags: (old & ~flags_clear) | flags_set
-  kChangeScriptFlags = 1u << 6,    // the same with script_flags_*
+  kChangeFlags = 1u << 5,        // dflags: (old & ~flags_clear) | flags_set
+  kChangeScriptFlags = 1u << 6,  // the same with script_flags_*
   kChangeProperties = 1u << 7,
-  kChangeCallerCSeq = 1u << 8,     // raised, never lowered
+  kChangeCallerCSeq = 1u << 8,  // raised, never lowered
   kChangeCalleeCSeq = 1u << 9,
-  kChangeCalleeLeg = 1u << 10,     // callee_tag, callee_contact, callee_route_set, callee_socket
-  kChangeCallerContact = 1u << 11, // contact, and the socket with it
+  kChangeCalleeLeg = 1u << 10,      // callee_tag, callee_contact, callee_route_set, callee_socket
+  kChangeCallerContact = 1u << 11,  // contact, and the socket with it
   kChangeCalleeContact = 1u << 12,
   kChangeTimeoutRoute = 1u << 13,
 };
 
 struct Change {
   std::uint32_t fields = 0;
-  std::uint32_t expected_state = 0;   // 0: any.  Anything else and the record's state differs: kConflict
+  std::uint32_t expected_state = 0;  // 0: any.  Anything else and the record's state differs: kConflict
   std::uint32_t state = 0, due = 0, lifetime = 0, start_ts = 0, end_ts = 0;
   std::uint32_t flags_set = 0, flags_clear = 0, script_flags_set = 0, script_flags_clear = 0;
   std::uint32_t properties_set = 0, properties_clear = 0, caller_cseq = 0, callee_cseq = 0;
@@ -112,8 +133,8 @@ class Table {
   /// Hash entry of a Call-ID (spec 1.1), already masked.
   [[nodiscard]] std::uint32_t entry_of(Text call_id) const noexcept;
 
-  /// Makes a dialog in state 1 with the entry's next h_id and puts it into both indexes.  Owner of the entry only.
-  /// kNoMemory (the last tenth of each pool is not for new calls), kOutOfRange (a text over its bound).
+  /// Makes a dialog in state 1 with the entry's next h_id and puts it into both indexes.  Owner of the entry
+  /// only. kNoMemory (the last tenth of each pool is not for new calls), kOutOfRange (a text over its bound).
   /// The record has one hold, the table's: a change to state 5 drops it, one out of state 5 takes it again.
   [[nodiscard]] Status create(const NewDialog& dialog, Words out) noexcept;
 
@@ -124,61 +145,70 @@ class Table {
   /// Spec 1.3, tight match of one dialog: kOk with kDDirection set, or kConflict.  kNotFound: handle over.
   [[nodiscard]] Status match(DialogHandle handle, Text call_id, Text from_tag, Text to_tag, Direction wanted,
                              Words out) noexcept;
-  /// Spec 1.3 over all dialogs of the Call-ID in order of insertion: a live dialog with an equal callee tag wins over
-  /// one whose callee tag is not known, live ones win over deleted ones.  kNotFound.
-  [[nodiscard]] Status find_by_call_id(Text call_id, Text from_tag, Text to_tag, Direction wanted, Words out) noexcept;
-  /// By Call-ID and, if not empty, the caller's tag, whatever the To tag: for spirals (1.6) and listings.  `nth` counts
-  /// from 0 in order of insertion.
+  /// Spec 1.3 over all dialogs of the Call-ID in order of insertion: a live dialog with an equal callee tag
+  /// wins over one whose callee tag is not known, live ones win over deleted ones.  kNotFound.
+  [[nodiscard]] Status find_by_call_id(Text call_id, Text from_tag, Text to_tag, Direction wanted,
+                                       Words out) noexcept;
+  /// By Call-ID and, if not empty, the caller's tag, whatever the To tag: for spirals (1.6) and listings.
+  /// `nth` counts from 0 in order of insertion.
   [[nodiscard]] Status find_call(Text call_id, Text caller_tag, std::uint32_t nth, Words out) noexcept;
 
-  /// Applies a change; `out` shows the record after it.  State 5 takes the record out of profiles, counts and wheel in the
-  /// same step.  Fields open to any thread: due, lifetime, flags, properties, CSeq; the rest is the owner's.
+  /// Applies a change; `out` shows the record after it.  State 5 takes the record out of profiles, counts and
+  /// wheel in the same step.  Fields open to any thread: due, lifetime, flags, properties, CSeq; the rest is
+  /// the owner's.
   [[nodiscard]] Status change(DialogHandle handle, const Change& change, Words out) noexcept;
 
-  /// Ends a dialog in state 3 or 4 once, whoever calls (architecture, *Ending*).  kExpired: only if due <= now.
-  /// kConflict: somebody else ended it.  kNotDue.  `bye_sides` bit 0 caller, bit 1 callee: BYE owed.  A BYE to the caller
-  /// takes the next number of the callee's side and the other way round: the words show the numbers taken.  The table's
-  /// hold is left to the owner, who drops it when the effects have run.
-  [[nodiscard]] Status claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides, std::uint32_t now_boot,
-                                 std::uint32_t end_ts, Words out) noexcept;
+  /// Ends a dialog in state 3 or 4 once, whoever calls (architecture, *Ending*).  kExpired: only if due <=
+  /// now. kConflict: somebody else ended it.  kNotDue.  `bye_sides` bit 0 caller, bit 1 callee: BYE owed.  A
+  /// BYE to the caller takes the next number of the callee's side and the other way round: the words show the
+  /// numbers taken.  The table's hold is left to the owner, who drops it when the effects have run.
+  [[nodiscard]] Status claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides,
+                                 std::uint32_t now_boot, std::uint32_t end_ts, Words out) noexcept;
 
   /// The BYEs to `sides` have their final answer, or none will come.  Any thread.
   [[nodiscard]] Status bye_answered(DialogHandle handle, std::uint32_t sides) noexcept;
 
-  /// Holds keep a record that has ended.  drop() frees it when the last hold of a deleted dialog goes.  The table's
-  /// own, which create() makes, is not given away while the dialog lives.
+  /// Holds keep a record that has ended.  drop() frees it when the last hold of a deleted dialog goes.  The
+  /// table's own, which create() makes, is not given away while the dialog lives.
   [[nodiscard]] Status hold(DialogHandle handle) noexcept;
   void drop(DialogHandle handle) noexcept;
 
-  /// $dlg_var.  An absent key is kNotFound; `out` receives at most its size, the full length is returned through `length`.
+  /// $dlg_var.  An absent key is kNotFound; `out` receives at most its size, the full length is returned
+  /// through `length`.
   [[nodiscard]] Status set_variable(DialogHandle handle, Text key, Text value) noexcept;
   [[nodiscard]] Status remove_variable(DialogHandle handle, Text key) noexcept;
-  [[nodiscard]] Status get_variable(DialogHandle handle, Text key, std::span<std::uint8_t> out, std::size_t* length) noexcept;
+  [[nodiscard]] Status get_variable(DialogHandle handle, Text key, std::span<std::uint8_t> out,
+                                    std::size_t* length) noexcept;
 
-  /// One consistent copy under the entry's lock: kDialogWords words, then for each text a length word and its bytes padded
-  /// to 4, in the order of SnapshotText; then variables (key, value) and profile members (name, value), newest first.
-  /// kOutOfRange if words and texts do not fit (65,536 bytes always suffice for them); variables and members that do not
-  /// fit are left out: kDVariables and kDMembers say how many follow (all of them in kSnapshotBytesMax).
-  [[nodiscard]] Status snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::size_t* length) noexcept;
+  /// One consistent copy under the entry's lock: kDialogWords words, then for each text a length word and its
+  /// bytes padded to 4, in the order of SnapshotText; then variables (key, value) and profile members (name,
+  /// value), newest first. kOutOfRange if words and texts do not fit (65,536 bytes always suffice for them);
+  /// variables and members that do not fit are left out: kDVariables and kDMembers say how many follow (all
+  /// of them in kSnapshotBytesMax).
+  [[nodiscard]] Status snapshot(std::uint32_t index, std::span<std::uint8_t> out,
+                                std::size_t* length) noexcept;
   /// The next record index >= `cursor` in use, 0: none.  Any thread.
   [[nodiscard]] std::uint32_t next(std::uint32_t cursor) const noexcept;
 
-  /// At most `out.size()` dialogs of `owner` whose deadline is past (each as index, generation).  A dialog stays due until
-  /// it is ended or its deadline is moved: it comes again with the next second, so nobody loses it.
-  [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_boot, std::span<DialogHandle> out) noexcept;
+  /// At most `out.size()` dialogs of `owner` whose deadline is past (each as index, generation).  A dialog
+  /// stays due until it is ended or its deadline is moved: it comes again with the next second, so nobody
+  /// loses it.
+  [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_boot,
+                                      std::span<DialogHandle> out) noexcept;
 
-  [[nodiscard]] std::uint32_t live() const noexcept;   // records in use, any state
+  [[nodiscard]] std::uint32_t live() const noexcept;  // records in use, any state
 
-  /// Brings in what find_by_call_id() of these Call-IDs will touch, all at once instead of one after the other.
+  /// Brings in what find_by_call_id() of these Call-IDs will touch, all at once instead of one after the
+  /// other.
   void prefetch(std::span<const Text> call_ids) const noexcept;
 
-  /// Recounts states and profile members: the sum of absolute differences to the kept counts, 0 unless we are wrong
-  /// (calls that change meanwhile are waited out, a few times).  Main thread.
+  /// Recounts states and profile members: the sum of absolute differences to the kept counts, 0 unless we are
+  /// wrong (calls that change meanwhile are waited out, a few times).  Main thread.
   [[nodiscard]] std::uint64_t audit() const noexcept;
 
  private:
   friend class Profiles;
-  class Locked;                   // locked.h: a record found by its handle, its entry locked
+  class Locked;  // locked.h: a record found by its handle, its entry locked
 
   [[nodiscard]] DialogCold& cold(const DialogRecord& record) const noexcept;
   void fill(std::uint32_t index, Direction direction, Words out) const noexcept;
@@ -199,9 +229,20 @@ class Table {
 [[nodiscard]] std::uint32_t tag_hash(const Segment& segment, Text tag) noexcept;
 
 enum SnapshotText : std::uint32_t {
-  kTextCallId, kTextFromUri, kTextToUri, kTextRequestUri, kTextCallerTag, kTextCalleeTag, kTextCallerContact,
-  kTextCalleeContact, kTextCallerRouteSet, kTextCalleeRouteSet, kTextCallerSocket, kTextCalleeSocket,
-  kTextTimeoutRoute, kTextCount
+  kTextCallId,
+  kTextFromUri,
+  kTextToUri,
+  kTextRequestUri,
+  kTextCallerTag,
+  kTextCalleeTag,
+  kTextCallerContact,
+  kTextCalleeContact,
+  kTextCallerRouteSet,
+  kTextCalleeRouteSet,
+  kTextCallerSocket,
+  kTextCalleeSocket,
+  kTextTimeoutRoute,
+  kTextCount
 };
 
 }  // namespace holdfast

@@ -1,8 +1,9 @@
 // core/undo.h - makes a change of several words atomic against SIGKILL.
 //
-// Each thread has one slot in the segment.  save() copies the old bytes of a range into it, mark() says that the change
-// has begun, clear() that it is whole.  attach() puts the ranges of marked slots back.  A thread stops at an
-// instruction boundary, so compiler barriers suffice.  The caller holds whatever lock protects the ranges until clear().
+// Each thread has one slot in the segment.  save() copies the old bytes of a range into it, mark() says that
+// the change has begun, clear() that it is whole.  attach() puts the ranges of marked slots back.  A thread
+// stops at an instruction boundary, so compiler barriers suffice.  The caller holds whatever lock protects
+// the ranges until clear().
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,7 @@ class Undo {
   /// `base`: where the segment is mapped here.
   Undo(UndoSlot* slot, std::uint8_t* base) noexcept : slot_(slot), base_(base) {}
 
-  void save(void* range, std::size_t bytes) noexcept;   // asserts the two bounds above
+  void save(void* range, std::size_t bytes) noexcept;  // asserts the two bounds above
   void mark() noexcept;
   void clear() noexcept;
 

@@ -11,7 +11,8 @@
 using namespace holdfast;
 
 TEST_CASE("arena: classes are multiples of 32 up to 512 and never add more than a quarter beyond") {
-  for (std::size_t bytes = 1; bytes <= 512; ++bytes) CHECK(Arena::class_bytes(bytes) == (bytes + 31) / 32 * 32);
+  for (std::size_t bytes = 1; bytes <= 512; ++bytes)
+    CHECK(Arena::class_bytes(bytes) == (bytes + 31) / 32 * 32);
   for (std::size_t bytes = 513; bytes <= 16 * 1024; ++bytes) {
     REQUIRE(Arena::class_bytes(bytes) >= bytes);
     REQUIRE(Arena::class_bytes(bytes) * 4 <= bytes * 5 + 4 * 32);
@@ -101,12 +102,12 @@ TEST_CASE("arena: rebuild keeps what is marked and frees the rest") {
     REQUIRE(arena.alloc(bytes, Need::kCallIsUp, &block) == Status::kOk);
     if (random() % 3 != 0) continue;
     REQUIRE(arena.mark(block, marks) == Status::kOk);
-    CHECK(arena.mark(block, marks) == Status::kConflict);   // owned twice
+    CHECK(arena.mark(block, marks) == Status::kConflict);  // owned twice
     std::memset(arena.bytes(block), n & 0xff, bytes);
     kept.emplace_back(block, bytes);
     used += Arena::class_bytes(bytes);
   }
-  CHECK(arena.verify(marks) != 0);   // the others are lost
+  CHECK(arena.verify(marks) != 0);  // the others are lost
   arena.rebuild(marks);
   CHECK(arena.verify(marks) == 0);
   CHECK(arena.used_bytes() == used);

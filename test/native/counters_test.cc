@@ -17,7 +17,7 @@ TEST_CASE("counters: what threads count is summed, up and down") {
   second.add(kCounterRcvRequests, 4);
   CHECK(main.value(kCounterRcvRequests) == 5);
   first.add(kCounterActiveDialogs);
-  second.subtract(kCounterActiveDialogs);   // ended by another thread than the one that began it
+  second.subtract(kCounterActiveDialogs);  // ended by another thread than the one that began it
   CHECK(main.value(kCounterActiveDialogs) == 0);
   second.add(kCounterEnd);
   second.add(0xffffffff);

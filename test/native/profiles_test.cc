@@ -1,4 +1,5 @@
-// Profiles: members and their counts [spec 6], admission against a limit, memberships that no dialog owns yet.
+// Profiles: members and their counts [spec 6], admission against a limit, memberships that no dialog owns
+// yet.
 #include "core/profiles.h"
 
 #include <doctest/doctest.h>
@@ -12,7 +13,7 @@ using namespace holdfast;
 
 namespace {
 
-constexpr std::uint32_t kCaller = 0, kCalls = 1, kGateway = 2;   // kTestProfiles
+constexpr std::uint32_t kCaller = 0, kCalls = 1, kGateway = 2;  // kTestProfiles
 
 struct Fixture {
   TestSegment t;
@@ -26,7 +27,9 @@ struct Fixture {
     return handle_of(words);
   }
   void end(DialogHandle handle) { REQUIRE(table.change(handle, to_state(kDeleted), words) == Status::kOk); }
-  std::uint32_t count(std::uint32_t profile, std::string_view value) { return profiles.count(profile, text(value), false); }
+  std::uint32_t count(std::uint32_t profile, std::string_view value) {
+    return profiles.count(profile, text(value), false);
+  }
   void sound() {
     CHECK(t.segment->verify().sound());
     CHECK(table.audit() == 0);
@@ -48,18 +51,19 @@ TEST_CASE_FIXTURE(Fixture, "profiles: names are those of the options") {
     CHECK(profiles.find(text(wrong), &profile, &with_value) == Status::kNotFound);
 }
 
-TEST_CASE_FIXTURE(Fixture, "profiles: the same dialog joins twice and counts twice, leaves one at a time [spec 6.1]") {
+TEST_CASE_FIXTURE(Fixture,
+                  "profiles: the same dialog joins twice and counts twice, leaves one at a time [spec 6.1]") {
   const DialogHandle handle = make(1);
   REQUIRE(profiles.join(handle, kCaller, text("alice"), 0, nullptr) == Status::kOk);
   REQUIRE(profiles.join(handle, kCaller, text("alice"), 0, nullptr) == Status::kOk);
   REQUIRE(profiles.join(handle, kCaller, text("Alice"), 0, nullptr) == Status::kOk);
   CHECK(count(kCaller, "alice") == 2);
-  CHECK(count(kCaller, "Alice") == 1);   // case counts
+  CHECK(count(kCaller, "Alice") == 1);  // case counts
   CHECK(profiles.count(kCaller, {}, true) == 3);
   sound();
   CHECK(profiles.leave(handle, kCaller, text("alice"), false) == Status::kOk);
   CHECK(count(kCaller, "alice") == 1);
-  CHECK(profiles.leave(handle, kCaller, {}, true) == Status::kOk);   // the newest: Alice
+  CHECK(profiles.leave(handle, kCaller, {}, true) == Status::kOk);  // the newest: Alice
   CHECK(count(kCaller, "Alice") == 0);
   CHECK(profiles.leave(handle, kCaller, text("bob"), false) == Status::kNotFound);
   CHECK(profiles.leave(handle, kGateway, {}, true) == Status::kNotFound);
@@ -90,7 +94,8 @@ TEST_CASE_FIXTURE(Fixture, "profiles: membership is by exact value, or any") {
   CHECK(profiles.is_member(handle, 99, {}, true) == Status::kOutOfRange);
 }
 
-TEST_CASE_FIXTURE(Fixture, "profiles: the end of a dialog leaves everything at once, whoever ends it [spec 2.2]") {
+TEST_CASE_FIXTURE(Fixture,
+                  "profiles: the end of a dialog leaves everything at once, whoever ends it [spec 2.2]") {
   const DialogHandle first = make(1), second = make(2);
   for (const DialogHandle handle : {first, second}) {
     REQUIRE(profiles.join(handle, kCaller, text("alice"), 0, nullptr) == Status::kOk);
@@ -101,7 +106,7 @@ TEST_CASE_FIXTURE(Fixture, "profiles: the end of a dialog leaves everything at o
   CHECK(words[kDMembers] == 0);
   CHECK(count(kCaller, "alice") == 1);
   CHECK(profiles.is_member(first, kCaller, {}, true) == Status::kNotFound);
-  CHECK(profiles.join(first, kCaller, text("alice"), 0, nullptr) == Status::kNotFound);   // state 5
+  CHECK(profiles.join(first, kCaller, text("alice"), 0, nullptr) == Status::kNotFound);  // state 5
   const TestCall call(2);
   REQUIRE(table.change(second, call.answer(), words) == Status::kOk);
   REQUIRE(Table(*t.segment, 5).claim_end(second, EndReason::kCommand, 3, 0, 1, words) == Status::kOk);
@@ -123,7 +128,7 @@ TEST_CASE_FIXTURE(Fixture, "profiles: a limit is per value and is never overshot
   end(in[2]);
   CHECK(profiles.join(make(20), kCaller, text("alice"), 5, nullptr) == Status::kOk);
   CHECK(profiles.join(make(21), kCaller, text("alice"), 5, nullptr) == Status::kLimit);
-  CHECK(profiles.join(make(22), kCaller, text("alice"), 0, nullptr) == Status::kOk);   // plain set: no limit
+  CHECK(profiles.join(make(22), kCaller, text("alice"), 0, nullptr) == Status::kOk);  // plain set: no limit
   sound();
 }
 
@@ -139,8 +144,8 @@ TEST_CASE_FIXTURE(Fixture, "profiles: a join before the dialog counts at once, i
   const DialogHandle handle = make(1);
   REQUIRE(profiles.attach(first, handle) == Status::kOk);
   CHECK(profiles.is_member(handle, kCaller, text("alice"), false) == Status::kOk);
-  CHECK(profiles.attach(first, handle) == Status::kNotFound);   // not twice
-  profiles.give_back(first);                                    // nor given back any more
+  CHECK(profiles.attach(first, handle) == Status::kNotFound);  // not twice
+  profiles.give_back(first);                                   // nor given back any more
   CHECK(count(kCaller, "alice") == 2);
   profiles.give_back(second);
   profiles.give_back(second);
@@ -166,7 +171,7 @@ TEST_CASE_FIXTURE(Fixture, "profiles: numbers that are no pending membership of 
   CHECK(profiles.attach(mine, {handle.index, handle.generation + 1}) == Status::kNotFound);
   REQUIRE(table.hold(handle) == Status::kOk);
   end(handle);
-  CHECK(profiles.attach(mine, handle) == Status::kNotFound);   // the call failed meanwhile
+  CHECK(profiles.attach(mine, handle) == Status::kNotFound);  // the call failed meanwhile
   profiles.give_back(mine);
   CHECK(count(kCaller, "alice") == 0);
   sound();
@@ -197,18 +202,20 @@ TEST_CASE_FIXTURE(Fixture, "profiles: bounds") {
   sound();
 }
 
-TEST_CASE_FIXTURE(Fixture, "profiles: members are listed newest first by value, by record for all and for long lists") {
+TEST_CASE_FIXTURE(
+    Fixture, "profiles: members are listed newest first by value, by record for all and for long lists") {
   std::vector<DialogHandle> handles;
   for (unsigned n = 0; n < 5000; ++n) {
     handles.push_back(make(n));
     REQUIRE(profiles.join(handles.back(), kCalls, {}, 0, nullptr) == Status::kOk);
-    REQUIRE(profiles.join(handles.back(), kCaller, text(n % 2 == 0 ? "even" : "odd"), 0, nullptr) == Status::kOk);
+    REQUIRE(profiles.join(handles.back(), kCaller, text(n % 2 == 0 ? "even" : "odd"), 0, nullptr) ==
+            Status::kOk);
   }
   const auto all = [&](std::uint32_t profile, std::string_view value, bool any) {
     std::vector<std::uint32_t> seen;
     DialogHandle out[300];
-    for (std::uint32_t got; (got = profiles.members(profile, text(value), any, static_cast<std::uint32_t>(seen.size()),
-                                                    out)) != 0;)
+    for (std::uint32_t got; (got = profiles.members(profile, text(value), any,
+                                                    static_cast<std::uint32_t>(seen.size()), out)) != 0;)
       for (std::uint32_t n = 0; n < got; ++n) {
         REQUIRE(table.load(out[n], words) == Status::kOk);
         seen.push_back(out[n].index);
@@ -221,7 +228,7 @@ TEST_CASE_FIXTURE(Fixture, "profiles: members are listed newest first by value, 
   CHECK(even.back() == handles[0].index);
   CHECK(all(kCaller, "", true).size() == 5000);
   CHECK(all(kCaller, "none", false).empty());
-  const auto calls = all(kCalls, "", true);   // more than kMembersWalkMax
+  const auto calls = all(kCalls, "", true);  // more than kMembersWalkMax
   CHECK(std::set<std::uint32_t>(calls.begin(), calls.end()).size() == 5000);
   CHECK(profiles.members(kCalls, {}, true, 0, {}) == 0);
   CHECK(profiles.members(77, {}, true, 0, {}) == 0);
@@ -234,7 +241,8 @@ TEST_CASE("profiles: an arena that runs out is an answer, nothing is counted") {
   std::vector<Member> members;
   Member member = 0;
   Status status;
-  for (unsigned n = 0; (status = profiles.join({}, kCaller, text(value + std::to_string(n)), 0, &member)) == Status::kOk; ++n)
+  for (unsigned n = 0;
+       (status = profiles.join({}, kCaller, text(value + std::to_string(n)), 0, &member)) == Status::kOk; ++n)
     members.push_back(member);
   CHECK(status == Status::kNoMemory);
   CHECK(profiles.count(kCaller, {}, true) == members.size());

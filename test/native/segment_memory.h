@@ -56,7 +56,8 @@ class SharedPages {
 
 /// A segment over shared pages; attach() takes it over as a later process would.
 struct TestSegment {
-  explicit TestSegment(std::size_t bytes = 16 << 20, SegmentOptions opts = test_options()) : options(opts), pages(bytes) {
+  explicit TestSegment(std::size_t bytes = 16 << 20, SegmentOptions opts = test_options())
+      : options(opts), pages(bytes) {
     segment = Segment::create_over(pages.data(), bytes, options, error);
     if (segment == nullptr) std::fprintf(stderr, "%s\n", error.text.c_str());
   }
@@ -78,7 +79,8 @@ inline DialogHandle handle_of(const DialogWords& words) { return {words[kDIndex]
 struct TestCall {
   explicit TestCall(unsigned number)
       : call_id("3c26700857a87f84-" + std::to_string(number) + "@10.0.0.1"),
-        caller_tag("a73kszlfl" + std::to_string(number)), callee_tag("1410948204-" + std::to_string(number)) {}
+        caller_tag("a73kszlfl" + std::to_string(number)),
+        callee_tag("1410948204-" + std::to_string(number)) {}
   [[nodiscard]] NewDialog dialog() const {
     NewDialog d;
     d.call_id = text(call_id);

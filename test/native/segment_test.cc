@@ -43,7 +43,9 @@ struct Fixture {
     options.bytes = 8 << 20;
   }
   [[nodiscard]] std::string file() const { return options.path; }
-  [[nodiscard]] bool exists(const std::string& suffix) const { return access((file() + suffix).c_str(), F_OK) == 0; }
+  [[nodiscard]] bool exists(const std::string& suffix) const {
+    return access((file() + suffix).c_str(), F_OK) == 0;
+  }
   void write(std::string_view contents) const { std::ofstream(file()) << contents; }
 };
 
@@ -69,7 +71,7 @@ TEST_CASE_FIXTURE(Fixture, "segment: the file is reserved whole and goes with a 
   struct stat facts;
   REQUIRE(stat(file().c_str(), &facts) == 0);
   CHECK(facts.st_size == 8 << 20);
-  CHECK(static_cast<std::uint64_t>(facts.st_blocks) * 512 >= 8u << 20);   // not sparse
+  CHECK(static_cast<std::uint64_t>(facts.st_blocks) * 512 >= 8u << 20);  // not sparse
   CHECK((facts.st_mode & 0777) == 0600);
   CHECK(segment->total_bytes() == 8 << 20);
   CHECK(segment->calls_enough() > 1000);
@@ -95,7 +97,7 @@ TEST_CASE_FIXTURE(Fixture, "segment: one in use by a living process is a refusal
 TEST_CASE_FIXTURE(Fixture, "segment: what a dead process left is moved aside once, with a warning") {
   in_dying_child([&] { (void)Segment::create(options, error).release(); });
   REQUIRE(exists(""));
-  for (int round = 0; round < 2; ++round) {   // the second one takes the place of the first
+  for (int round = 0; round < 2; ++round) {  // the second one takes the place of the first
     auto segment = Segment::create(options, error);
     REQUIRE(segment != nullptr);
     CHECK(segment->warning().find(".stale") != std::string::npos);
@@ -121,7 +123,7 @@ TEST_CASE_FIXTURE(Fixture, "segment: a file that is not ours is refused and left
   CHECK(contents == "not a segment, but somebody's text");
   unlink(file().c_str());
 
-  REQUIRE(symlink("/dev/null", file().c_str()) == 0);   // nor is a link followed
+  REQUIRE(symlink("/dev/null", file().c_str()) == 0);  // nor is a link followed
   CHECK(Segment::create(options, error) == nullptr);
   CHECK(error.status == Status::kSystem);
   unlink(file().c_str());
@@ -143,7 +145,7 @@ TEST_CASE_FIXTURE(Fixture, "segment: too little room is an error with what is ne
   CHECK(error.text.find(std::to_string(error.bytes_available) + " available") != std::string::npos);
   CHECK_FALSE(exists(""));
 
-  options.bytes = 100'000;   // smaller than the fixed parts
+  options.bytes = 100'000;  // smaller than the fixed parts
   CHECK(Segment::create(options, error) == nullptr);
   CHECK(error.status == Status::kNoMemory);
   CHECK(error.bytes_needed == Segment::bytes_min(options));
@@ -189,12 +191,12 @@ TEST_CASE_FIXTURE(Fixture, "segment: attach finds the calls of a process that wa
     }
     Member pending = 0;
     (void)profiles.join({}, 0, text("alice"), 0, &pending);
-    segment->entry_lock(3).lock();   // whatever it held
+    segment->entry_lock(3).lock();  // whatever it held
     segment->region<WheelHead>(kRegionDialogWheels)->lock.lock();
   });
   const std::string_view sockets[] = {"udp:[::1]:5060", "udp:10.0.0.1:5060"};
   options.sockets = sockets;
-  options.workers = 3;   // not part of the layout
+  options.workers = 3;  // not part of the layout
   auto segment = Segment::attach(options, error);
   REQUIRE_MESSAGE(segment != nullptr, error.text);
   CHECK(segment->verify().sound());
@@ -203,7 +205,7 @@ TEST_CASE_FIXTURE(Fixture, "segment: attach finds the calls of a process that wa
   DialogWords words{};
   CHECK(table.live() == 90);
   CHECK(Counters(*segment, 0).value(kCounterActiveDialogs) == 50);
-  CHECK(profiles.count(0, text("alice"), false) == 90);   // the one without a dialog is given back
+  CHECK(profiles.count(0, text("alice"), false) == 90);  // the one without a dialog is given back
   CHECK(segment->socket_name(1) == "udp:127.0.0.1:5060");
   CHECK(segment->socket_name(2) == "udp:[::1]:5060");
   CHECK(segment->socket_name(3) == "udp:10.0.0.1:5060");
@@ -218,7 +220,7 @@ TEST_CASE_FIXTURE(Fixture, "segment: attach finds the calls of a process that wa
   DialogHandle due[64];
   std::uint32_t count = 0;
   for (std::uint32_t owner = 0; owner < 3; ++owner) {
-    do {   // a long pause is walked in bounded steps
+    do {  // a long pause is walked in bounded steps
       count += table.advance(owner, 50'000, due);
     } while (segment->dialog_wheel(owner).behind(50'000));
   }
@@ -243,7 +245,8 @@ TEST_CASE_FIXTURE(Fixture, "segment: attach refuses what does not fit, and names
   CHECK(refused([](SegmentOptions& o) { o.hash_size = 128; }).find("hash_size is 64") != std::string::npos);
   CHECK(refused([](SegmentOptions& o) { o.h_id_step = 2; }).find("h_id_step is 1") != std::string::npos);
   const ProfileOption other_way[] = {{"caller", false}};
-  CHECK(refused([&](SegmentOptions& o) { o.profiles = other_way; }).find("profile caller") != std::string::npos);
+  CHECK(refused([&](SegmentOptions& o) { o.profiles = other_way; }).find("profile caller") !=
+        std::string::npos);
   const auto patched = [&](std::size_t offset, std::uint32_t value) {
     const int fd = open(file().c_str(), O_RDWR);
     std::uint32_t old = 0;
@@ -288,7 +291,7 @@ TEST_CASE("segment: sizes scale with the whole, and nothing is wasted") {
                       << segment->header().transactions_max << " transactions, "
                       << (segment->arena().total_bytes() >> 20) << " MiB arena");
   }
-  CHECK(last >= 150'000);   // the default of 256 MiB
+  CHECK(last >= 150'000);  // the default of 256 MiB
 }
 
 TEST_CASE("segment: the least size works, one page less does not") {

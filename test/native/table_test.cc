@@ -27,11 +27,13 @@ struct Fixture {
     REQUIRE(table.create(call.dialog(), words) == Status::kOk);
     return handle_of(words);
   }
-  void change(DialogHandle handle, const Change& c) { REQUIRE(table.change(handle, c, words) == Status::kOk); }
+  void change(DialogHandle handle, const Change& c) {
+    REQUIRE(table.change(handle, c, words) == Status::kOk);
+  }
   void sound() {
     const Verification v = t.segment->verify();
-    INFO("blocks " << v.blocks << " arena " << v.arena << " index " << v.index << " pools " << v.pools << " profiles "
-                   << v.profiles << " counts " << v.counts << " wheels " << v.wheels);
+    INFO("blocks " << v.blocks << " arena " << v.arena << " index " << v.index << " pools " << v.pools
+                   << " profiles " << v.profiles << " counts " << v.counts << " wheels " << v.wheels);
     CHECK(v.sound());
     CHECK(table.audit() == 0);
   }
@@ -52,7 +54,7 @@ TEST_CASE_FIXTURE(Fixture, "table: a new dialog has its entry's next h_id and is
   const DialogHandle handle = make(call);
   CHECK(words[kDState] == kUnconfirmed);
   CHECK(words[kDEntry] == (core_hash(text(call.call_id)) & 63));
-  CHECK(words[kDId] == 1);   // the counter began at 0
+  CHECK(words[kDId] == 1);  // the counter began at 0
   CHECK(words[kDCookieId] == 1);
   CHECK(words[kDHolds] == 1);
   CHECK(words[kDCallerCSeq] == 1);
@@ -82,16 +84,18 @@ TEST_CASE("table: h_id counts by h_id_step, 0 is passed over as 1 [spec 1.1]") {
   Table table(*t.segment, 0);
   DialogWords words{};
   std::vector<std::uint32_t> ids;
-  TestCall call(1);   // the same Call-ID: the same entry
+  TestCall call(1);  // the same Call-ID: the same entry
   for (int n = 0; n < 4; ++n) {
     REQUIRE(table.create(call.dialog(), words) == Status::kOk);
     ids.push_back(words[kDId]);
   }
-  // 0 becomes 1; the counter's own 1 is then taken and passed over, so that two live dialogs never share a name.
+  // 0 becomes 1; the counter's own 1 is then taken and passed over, so that two live dialogs never share a
+  // name.
   CHECK(ids == std::vector<std::uint32_t>{0xffffffff, 1, 2, 3});
 }
 
-TEST_CASE("table: with a step ids are start + n * step, and without a start they begin below 3 * hash_size + 1") {
+TEST_CASE(
+    "table: with a step ids are start + n * step, and without a start they begin below 3 * hash_size + 1") {
   SegmentOptions options = test_options();
   options.h_id_start = 3;
   options.h_id_step = 10;
@@ -130,7 +134,8 @@ TEST_CASE_FIXTURE(Fixture, "table: refuses texts over their bounds and calls wit
   CHECK(refused(&NewDialog::call_id, "  "));
   CHECK(refused(&NewDialog::caller_tag, ""));
   const DialogHandle handle = make(call);
-  for (auto member : {&Change::callee_tag, &Change::callee_contact, &Change::caller_contact, &Change::timeout_route}) {
+  for (auto member :
+       {&Change::callee_tag, &Change::callee_contact, &Change::caller_contact, &Change::timeout_route}) {
     Change c;
     c.fields = kChangeCalleeLeg | kChangeCallerContact | kChangeTimeoutRoute;
     c.*member = text(long_text);
@@ -164,11 +169,11 @@ TEST_CASE_FIXTURE(Fixture, "table: the match of spec 1.3, row by row") {
   CHECK(match(other, a, kUpstream) == kUpstream);
   CHECK(match(a, other, kUpstream) == no);
   CHECK(match(other, a, kNone) == kUpstream);
-  CHECK(match(a, a, kNone) == kUpstream);   // tested first
+  CHECK(match(a, a, kNone) == kUpstream);  // tested first
   CHECK(match(a, other, kNone) == kDownstream);
   CHECK(match(a, none, kNone) == kDownstream);
   CHECK(match(other, other, kNone) == no);
-  CHECK(match(none, a, kNone) == no);   // without a From tag nothing matches
+  CHECK(match(none, a, kNone) == no);  // without a From tag nothing matches
 
   change(handle, call.answer());
   CHECK(words[kDCalleeTagHash] != 0);
@@ -180,17 +185,20 @@ TEST_CASE_FIXTURE(Fixture, "table: the match of spec 1.3, row by row") {
   CHECK(match(b, a, kNone) == kUpstream);
   CHECK(match(a, b, kNone) == kDownstream);
   CHECK(match(a, other, kNone) == no);
-  CHECK(match(a, none, kNone) == kDownstream);   // state 3: the INVITE itself
+  CHECK(match(a, none, kNone) == kDownstream);  // state 3: the INVITE itself
   CHECK(match(a, none, kDownstream) == no);
   change(handle, to_state(kConfirmed));
   CHECK(match(a, none, kNone) == no);
 
   CHECK(table.match(handle, text("another@10.0.0.1"), a, b, kNone, words) == Status::kConflict);
-  CHECK(table.match({handle.index, handle.generation + 1}, text(call.call_id), a, b, kNone, words) == Status::kNotFound);
+  CHECK(table.match({handle.index, handle.generation + 1}, text(call.call_id), a, b, kNone, words) ==
+        Status::kNotFound);
   CHECK(table.find_by_call_id(text("another@10.0.0.1"), a, b, kNone, words) == Status::kNotFound);
 }
 
-TEST_CASE_FIXTURE(Fixture, "table: among dialogs of one Call-ID a known tag wins, then the living, then the older [spec 1.3]") {
+TEST_CASE_FIXTURE(
+    Fixture,
+    "table: among dialogs of one Call-ID a known tag wins, then the living, then the older [spec 1.3]") {
   const TestCall call(1);
   TestCall second(1);
   second.callee_tag = "second";
@@ -198,24 +206,28 @@ TEST_CASE_FIXTURE(Fixture, "table: among dialogs of one Call-ID a known tag wins
   const DialogHandle known = make(second);
   const DialogHandle third = make(call);
   const auto find = [&](std::string_view from, std::string_view to) {
-    return table.find_by_call_id(text(call.call_id), text(from), text(to), kNone, words) == Status::kOk ? words[kDIndex] : 0;
+    return table.find_by_call_id(text(call.call_id), text(from), text(to), kNone, words) == Status::kOk
+               ? words[kDIndex]
+               : 0;
   };
-  CHECK(find(call.caller_tag, "second") == first.index);   // all early: the oldest
+  CHECK(find(call.caller_tag, "second") == first.index);  // all early: the oldest
   change(known, second.answer());
   CHECK(find(call.caller_tag, "second") == known.index);
   CHECK(find(call.caller_tag, "unknown") == first.index);
   REQUIRE(table.hold(first) == Status::kOk);
   change(first, to_state(kDeleted));
-  CHECK(find(call.caller_tag, "unknown") == third.index);   // the dead one is not picked while one lives
+  CHECK(find(call.caller_tag, "unknown") == third.index);  // the dead one is not picked while one lives
   CHECK(find(call.caller_tag, "second") == known.index);
   REQUIRE(table.hold(known) == Status::kOk);
   change(known, to_state(kDeleted));
-  CHECK(find(call.caller_tag, "second") == third.index);   // alive, tag unknown, before dead with the tag
+  CHECK(find(call.caller_tag, "second") == third.index);  // alive, tag unknown, before dead with the tag
   change(third, to_state(kDeleted));
-  CHECK(find(call.caller_tag, "second") == known.index);   // among the dead the known tag
+  CHECK(find(call.caller_tag, "second") == known.index);  // among the dead the known tag
   CHECK(find(call.caller_tag, "unknown") == first.index);
-  for (std::uint32_t n = 0; n < 2; ++n) REQUIRE(table.find_call(text(call.call_id), {}, n, words) == Status::kOk);
-  CHECK(table.find_call(text(call.call_id), {}, 2, words) == Status::kNotFound);   // the third had no hold: it is gone
+  for (std::uint32_t n = 0; n < 2; ++n)
+    REQUIRE(table.find_call(text(call.call_id), {}, n, words) == Status::kOk);
+  CHECK(table.find_call(text(call.call_id), {}, 2, words) ==
+        Status::kNotFound);  // the third had no hold: it is gone
   table.drop(first);
   table.drop(known);
   CHECK(table.live() == 0);
@@ -245,7 +257,7 @@ TEST_CASE_FIXTURE(Fixture, "table: counts of active and early dialogs follow eve
   REQUIRE(table.hold(handle) == Status::kOk);
   change(handle, to_state(kDeleted));
   counted(0, 0);
-  change(handle, to_state(kConfirmedNoAck));   // a late 2xx revives
+  change(handle, to_state(kConfirmedNoAck));  // a late 2xx revives
   CHECK(words[kDHolds] == 2);
   counted(0, 1);
   sound();
@@ -257,13 +269,14 @@ TEST_CASE_FIXTURE(Fixture, "table: counts of active and early dialogs follow eve
   sound();
 }
 
-TEST_CASE_FIXTURE(Fixture, "table: a change sets what it names, raises the version, and refuses another state") {
+TEST_CASE_FIXTURE(Fixture,
+                  "table: a change sets what it names, raises the version, and refuses another state") {
   const TestCall call(1);
   const DialogHandle handle = make(call);
   const std::uint32_t version = words[kDVersion];
   Change c;
-  c.fields = kChangeState | kChangeFlags | kChangeScriptFlags | kChangeProperties | kChangeLifetime | kChangeCallerCSeq |
-             kChangeCalleeCSeq | kChangeStartTs | kChangeEndTs | kChangeDue;
+  c.fields = kChangeState | kChangeFlags | kChangeScriptFlags | kChangeProperties | kChangeLifetime |
+             kChangeCallerCSeq | kChangeCalleeCSeq | kChangeStartTs | kChangeEndTs | kChangeDue;
   c.expected_state = kUnconfirmed;
   c.state = kEarly;
   c.flags_set = 6, c.script_flags_set = 9, c.properties_set = 3;
@@ -290,7 +303,7 @@ TEST_CASE_FIXTURE(Fixture, "table: a change sets what it names, raises the versi
   less.caller_cseq = 8, less.callee_cseq = 1;
   change(handle, less);
   CHECK(words[kDFlags] == 5);
-  CHECK(words[kDCallerCSeq] == 9);   // never lowered
+  CHECK(words[kDCallerCSeq] == 9);  // never lowered
   CHECK(words[kDCalleeCSeq] == 1);
   CHECK(words[kDScriptFlags] == 9);
   CHECK(words[kDDue] == 12345);
@@ -317,24 +330,36 @@ TEST_CASE_FIXTURE(Fixture, "table: texts that change keep the others") {
   change(handle, c);
   CHECK(words[kDTimeoutRoute] == 1);
   CHECK(words[kDCallerSocket] == 2);
-  CHECK(words[kDCalleeSocket] == 1);   // 0 leaves it
+  CHECK(words[kDCalleeSocket] == 1);  // 0 leaves it
   std::vector<std::uint8_t> out(65536);
   std::size_t length = 0, at = kDialogWords * 4;
   REQUIRE(table.snapshot(handle.index, out, &length) == Status::kOk);
-  const std::string expected[kTextCount] = {
-      call.call_id, "sip:alice@atlanta.example.com", "sip:bob@biloxi.example.com", "sip:bob@biloxi.example.com",
-      call.caller_tag, call.callee_tag, contact, "sip:new@192.0.2.9", "", "", "udp:[::1]:5060", "udp:127.0.0.1:5060",
-      "TOO_LONG"};
+  const std::string expected[kTextCount] = {call.call_id,
+                                            "sip:alice@atlanta.example.com",
+                                            "sip:bob@biloxi.example.com",
+                                            "sip:bob@biloxi.example.com",
+                                            call.caller_tag,
+                                            call.callee_tag,
+                                            contact,
+                                            "sip:new@192.0.2.9",
+                                            "",
+                                            "",
+                                            "udp:[::1]:5060",
+                                            "udp:127.0.0.1:5060",
+                                            "TOO_LONG"};
   for (const std::string& want : expected) CHECK(bytes_at(out, &at) == want);
   CHECK(at == length);
-  CHECK(table.match(handle, text(call.call_id), text(call.caller_tag), text(call.callee_tag), kNone, words) == Status::kOk);
+  CHECK(table.match(handle, text(call.call_id), text(call.caller_tag), text(call.callee_tag), kNone, words) ==
+        Status::kOk);
   sound();
 }
 
-TEST_CASE_FIXTURE(Fixture, "table: claim_end succeeds once, and expiry only when it is due [architecture, Ending]") {
+TEST_CASE_FIXTURE(Fixture,
+                  "table: claim_end succeeds once, and expiry only when it is due [architecture, Ending]") {
   const TestCall call(1);
   const DialogHandle handle = make(call);
-  CHECK(table.claim_end(handle, EndReason::kCommand, 3, 100, 200, words) == Status::kConflict);   // not answered
+  CHECK(table.claim_end(handle, EndReason::kCommand, 3, 100, 200, words) ==
+        Status::kConflict);  // not answered
   change(handle, call.answer());
   REQUIRE(words[kDDue] == 50'000);
   CHECK(table.claim_end(handle, EndReason::kExpired, 3, 49'999, 200, words) == Status::kNotDue);
@@ -343,13 +368,14 @@ TEST_CASE_FIXTURE(Fixture, "table: claim_end succeeds once, and expiry only when
   CHECK(words[kDState] == kDeleted);
   CHECK(words[kDEndTs] == 200);
   CHECK(words[kDByeOwed] == 3);
-  CHECK(words[kDCallerCSeq] == 2);   // of the BYE to the callee
+  CHECK(words[kDCallerCSeq] == 2);  // of the BYE to the callee
   CHECK(words[kDCalleeCSeq] == 1);
   CHECK(words[kDDue] == 0);
-  CHECK(words[kDHolds] == 1);   // the owner's, until the effects have run
+  CHECK(words[kDHolds] == 1);  // the owner's, until the effects have run
   CHECK(counters.value(kCounterActiveDialogs) == 0);
   CHECK(table.claim_end(handle, EndReason::kBye, 3, 50'000, 201, words) == Status::kConflict);
-  CHECK(table.change(handle, to_state(kConfirmedNoAck), words) == Status::kConflict);   // owed BYEs bar a revival
+  CHECK(table.change(handle, to_state(kConfirmedNoAck), words) ==
+        Status::kConflict);  // owed BYEs bar a revival
   sound();
   CHECK(table.bye_answered(handle, 1) == Status::kOk);
   REQUIRE(table.load(handle, words) == Status::kOk);
@@ -378,7 +404,7 @@ TEST_CASE_FIXTURE(Fixture, "table: holds keep an ended record, a live one cannot
   CHECK(table.hold(handle) == Status::kNotFound);
   table.drop(handle);
   const DialogHandle next = make(call);
-  CHECK(next.index == handle.index);   // the same record, another life
+  CHECK(next.index == handle.index);  // the same record, another life
   CHECK(next.generation != handle.generation);
   CHECK(table.load(handle, words) == Status::kNotFound);
   CHECK(table.change(handle, to_state(kEarly), words) == Status::kNotFound);
@@ -405,7 +431,8 @@ TEST_CASE_FIXTURE(Fixture, "table: bad handles find nothing") {
     std::size_t length = 0;
     std::uint8_t out[64];
     CHECK(table.snapshot(handle.index, out, &length) == Status::kNotFound);
-    CHECK(profiles.join(handle, 0, text("v"), 0, nullptr) == (handle.index == 0 ? Status::kOk : Status::kNotFound));
+    CHECK(profiles.join(handle, 0, text("v"), 0, nullptr) ==
+          (handle.index == 0 ? Status::kOutOfRange : Status::kNotFound));
   }
 }
 
@@ -434,7 +461,7 @@ TEST_CASE_FIXTURE(Fixture, "table: variables are set, replaced in place, removed
   REQUIRE(table.set_variable(handle, text("b"), text("")) == Status::kOk);
   REQUIRE(table.set_variable(handle, text("A"), text("3")) == Status::kOk);
   CHECK(get("a") == "1");
-  CHECK(get("b") == "");   // an empty value is a value
+  CHECK(get("b") == "");  // an empty value is a value
   CHECK(listed() == "A=3;b=;a=1;");
   REQUIRE(table.set_variable(handle, text("b"), text("longer than before")) == Status::kOk);
   CHECK(listed() == "A=3;b=longer than before;a=1;");
@@ -445,13 +472,15 @@ TEST_CASE_FIXTURE(Fixture, "table: variables are set, replaced in place, removed
   CHECK(table.get_variable(handle, text("a"), {}, &length) == Status::kOk);
   CHECK(length == 1);
   CHECK(table.set_variable(handle, {}, text("v")) == Status::kOutOfRange);
-  CHECK(table.set_variable(handle, text(std::string(kVariableKeyBytesMax + 1, 'k')), {}) == Status::kOutOfRange);
-  CHECK(table.set_variable(handle, text("k"), text(std::string(kVariableBytesMax + 1, 'v'))) == Status::kOutOfRange);
+  CHECK(table.set_variable(handle, text(std::string(kVariableKeyBytesMax + 1, 'k')), {}) ==
+        Status::kOutOfRange);
+  CHECK(table.set_variable(handle, text("k"), text(std::string(kVariableBytesMax + 1, 'v'))) ==
+        Status::kOutOfRange);
   const std::string most(kVariableBytesMax, 'v');
   CHECK(table.set_variable(handle, text("v1"), text(most)) == Status::kOk);
   CHECK(table.set_variable(handle, text("v2"), text(most)) == Status::kOk);
   CHECK(table.set_variable(handle, text("v3"), text(most)) == Status::kOk);
-  CHECK(table.set_variable(handle, text("v4"), text(most)) == Status::kOutOfRange);   // 32 KiB together
+  CHECK(table.set_variable(handle, text("v4"), text(most)) == Status::kOutOfRange);  // 32 KiB together
   CHECK(get("a") == "1");
   sound();
   change(handle, to_state(kDeleted));
@@ -472,7 +501,7 @@ TEST_CASE_FIXTURE(Fixture, "table: a snapshot is complete or says how much of th
   for (std::uint32_t n = 0; n < kTextCount; ++n) bytes_at(out, &at);
   CHECK(bytes_at(out, &at) == "v");
   CHECK(bytes_at(out, &at) == "value");
-  CHECK(bytes_at(out, &at) == "calls");   // newest first
+  CHECK(bytes_at(out, &at) == "calls");  // newest first
   CHECK(bytes_at(out, &at) == "");
   CHECK(bytes_at(out, &at) == "caller");
   CHECK(bytes_at(out, &at) == "alice");
@@ -492,11 +521,13 @@ TEST_CASE_FIXTURE(Fixture, "table: a snapshot is complete or says how much of th
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "table: the largest dialog that is accepted fits into a snapshot of 65,536 bytes") {
+TEST_CASE_FIXTURE(Fixture,
+                  "table: the largest dialog that is accepted fits into a snapshot of 65,536 bytes") {
   const std::string most(kTextBytesMax, 'x'), set(kRouteSetBytesMax, 'r');
   NewDialog d;
   d.call_id = d.caller_tag = d.from_uri = d.to_uri = text(most);
-  d.request_uri = text(std::string_view(most).substr(0, kNewDialogBytesMax - kRouteSetBytesMax - 4 * kTextBytesMax));
+  d.request_uri =
+      text(std::string_view(most).substr(0, kNewDialogBytesMax - kRouteSetBytesMax - 4 * kTextBytesMax));
   d.caller_route_set = text(set);
   REQUIRE(table.create(d, words) == Status::kOk);
   const DialogHandle handle = handle_of(words);
@@ -536,7 +567,7 @@ TEST_CASE_FIXTURE(Fixture, "table: a due dialog comes until it is ended or moved
   };
   CHECK(due_at(1999).empty());
   CHECK(due_at(2000).size() == 200);
-  CHECK(due_at(2000).empty());   // they come again with the next second
+  CHECK(due_at(2000).empty());  // they come again with the next second
   sound();
   CHECK(due_at(2001).size() == 400);
   CHECK(due_at(2002).size() == 600);
@@ -600,7 +631,7 @@ TEST_CASE("table: an arena that runs out is an answer too, and calls that are up
   CHECK(table.create(big, words) == Status::kNoMemory);
   Change answer = call.answer();
   answer.callee_route_set = text(set);
-  CHECK(table.change(handle, answer, words) == Status::kOk);   // from the last tenth
+  CHECK(table.change(handle, answer, words) == Status::kOk);  // from the last tenth
   CHECK(table.live() == 1);
   for (const Block b : eaten) arena.free(b);
   CHECK(t.segment->verify().sound());
@@ -644,7 +675,8 @@ TEST_CASE_FIXTURE(Fixture, "table: a thousand calls held and ended leave every b
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "table: a typical confirmed call with one profile costs at most 700 bytes, all included") {
+TEST_CASE_FIXTURE(Fixture,
+                  "table: a typical confirmed call with one profile costs at most 700 bytes, all included") {
   const std::uint64_t before = t.segment->used_bytes();
   for (unsigned n = 0; n < 1000; ++n) {
     TestCall call(n);
@@ -656,7 +688,7 @@ TEST_CASE_FIXTURE(Fixture, "table: a typical confirmed call with one profile cos
   const std::uint64_t each = (t.segment->used_bytes() - before) / 1000;
   MESSAGE("bytes per call: " << each);
   CHECK(each <= 700);
-  CHECK(each - 108 <= kTypicalCallBytes);   // what calls_enough() counts with
+  CHECK(each - 108 <= kTypicalCallBytes);  // what calls_enough() counts with
 }
 
 // A plain model of the table, driven by a seed: whatever is done, both agree.
@@ -666,7 +698,7 @@ TEST_CASE("table: random changes agree with a simple model") {
     TestCall call{0};
     std::uint32_t state = kUnconfirmed, due = 0, holds = 1;
     bool claimed = false, answered = false;
-    std::deque<std::pair<std::string, std::string>> variables;   // newest first
+    std::deque<std::pair<std::string, std::string>> variables;  // newest first
     std::deque<std::pair<std::uint32_t, std::string>> members;
   };
   for (std::uint32_t seed = 1; seed <= 4; ++seed) {
@@ -687,7 +719,7 @@ TEST_CASE("table: random changes agree with a simple model") {
       const std::uint32_t what = random() % 100;
       if (models.empty() || (what < 20 && models.size() < 200)) {
         Model m;
-        m.call = TestCall(random() % 4 == 0 && number > 0 ? random() % number : number);   // Call-IDs repeat
+        m.call = TestCall(random() % 4 == 0 && number > 0 ? random() % number : number);  // Call-IDs repeat
         number += 1;
         m.call.caller_tag += "-" + std::to_string(step);
         REQUIRE(table.create(m.call.dialog(), words) == Status::kOk);
@@ -728,9 +760,11 @@ TEST_CASE("table: random changes agree with a simple model") {
         if (m.state == kDeleted && m.holds == 0) remove(at);
       } else if (what < 80) {
         const std::string key = "k" + std::to_string(random() % 5);
-        auto known = std::find_if(m.variables.begin(), m.variables.end(), [&](auto& v) { return v.first == key; });
+        auto known =
+            std::find_if(m.variables.begin(), m.variables.end(), [&](auto& v) { return v.first == key; });
         if (random() % 3 == 0) {
-          REQUIRE((table.remove_variable(m.handle, text(key)) == Status::kOk) == (known != m.variables.end()));
+          REQUIRE((table.remove_variable(m.handle, text(key)) == Status::kOk) ==
+                  (known != m.variables.end()));
           if (known != m.variables.end()) m.variables.erase(known);
         } else {
           const std::string value(random() % 300, static_cast<char>('a' + random() % 26));
@@ -752,7 +786,8 @@ TEST_CASE("table: random changes agree with a simple model") {
         const bool any = random() % 2 == 0;
         auto known = std::find_if(m.members.begin(), m.members.end(),
                                   [&](auto& v) { return v.first == profile && (any || v.second == value); });
-        REQUIRE((profiles.leave(m.handle, profile, text(value), any) == Status::kOk) == (known != m.members.end()));
+        REQUIRE((profiles.leave(m.handle, profile, text(value), any) == Status::kOk) ==
+                (known != m.members.end()));
         if (known != m.members.end()) m.members.erase(known);
       }
       if (step % 500 == 499) {
@@ -768,7 +803,7 @@ TEST_CASE("table: random changes agree with a simple model") {
         for (std::size_t n = models.size(); n-- > 0;) {
           Model& m2 = models[n];
           const Status status = table.load(m2.handle, words);
-          if (step % 1000 == 999 && m2.state == kDeleted) {   // nobody in this process can hold it any more
+          if (step % 1000 == 999 && m2.state == kDeleted) {  // nobody in this process can hold it any more
             REQUIRE(status == Status::kNotFound);
             remove(n);
             continue;
@@ -801,7 +836,8 @@ TEST_CASE("table: random changes agree with a simple model") {
     }
     CHECK(counters.value(kCounterActiveDialogs) == active);
     CHECK(counters.value(kCounterEarlyDialogs) == early);
-    for (const auto& [member, count] : counts) CHECK(profiles.count(member.first, text(member.second), false) == count);
+    for (const auto& [member, count] : counts)
+      CHECK(profiles.count(member.first, text(member.second), false) == count);
     CHECK(table.audit() == 0);
   }
 }

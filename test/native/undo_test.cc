@@ -22,7 +22,7 @@ TEST_CASE("undo: ranges of a marked slot are put back, others are left") {
     std::memset(bytes, 'b', 200);
     CHECK(t.segment->undo(3).restore(t.segment->total_bytes()));
     CHECK(std::string(bytes, bytes + 56) == std::string(56, 'a'));
-    CHECK(std::string(bytes + 56, bytes + 100) == std::string(44, 'b'));   // was not saved
+    CHECK(std::string(bytes + 56, bytes + 100) == std::string(44, 'b'));  // was not saved
     CHECK(std::string(bytes + 100, bytes + 164) == std::string(64, 'a'));
     CHECK_FALSE(undo.restore(t.segment->total_bytes()));
   }
@@ -46,7 +46,8 @@ TEST_CASE("undo: ranges of a marked slot are put back, others are left") {
     other.save(bytes + 8, 8);
     undo.mark();
     std::memset(bytes, 'b', 16);
-    for (std::uint32_t thread = 0; thread < kThreadsMax; ++thread) t.segment->undo(thread).restore(t.segment->total_bytes());
+    for (std::uint32_t thread = 0; thread < kThreadsMax; ++thread)
+      t.segment->undo(thread).restore(t.segment->total_bytes());
     CHECK(bytes[0] == 'a');
     CHECK(bytes[8] == 'b');
   }
@@ -54,7 +55,7 @@ TEST_CASE("undo: ranges of a marked slot are put back, others are left") {
     undo.save(bytes, 8);
     undo.mark();
     std::memset(bytes, 'b', 8);
-    t.segment->undo(3).restore(16);   // as if the file were that short
+    t.segment->undo(3).restore(16);  // as if the file were that short
     CHECK(bytes[0] == 'b');
   }
 }
@@ -66,7 +67,8 @@ TEST_CASE("undo: the bounds are usable to the full, again and again") {
   std::uint8_t* bytes = t.segment->arena().bytes(block);
   Undo undo = t.segment->undo(0);
   for (int round = 0; round < 3; ++round) {
-    for (std::size_t n = 0; n < kUndoRangesMax; ++n) undo.save(bytes + n * 256, kUndoBytesMax / kUndoRangesMax);
+    for (std::size_t n = 0; n < kUndoRangesMax; ++n)
+      undo.save(bytes + n * 256, kUndoBytesMax / kUndoRangesMax);
     undo.mark();
     undo.clear();
   }
