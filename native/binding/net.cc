@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "../net/window.h"
 #include "road.h"
 
 namespace holdfast::binding {
@@ -22,38 +23,12 @@ using namespace net;
 constexpr int kRoundsMax = 4;                       // batches of one wake, then the event loop has its turn
 constexpr std::uint64_t kBusyMicroseconds = 8'000;  // and not longer than this while windows are waited for
 constexpr std::uint32_t kTimerTicksMax = 100;       // onTick comes at least once a second
-constexpr double kExpectedForWindow = 2.0;          // datagrams that must be likely to come within the window
-constexpr double kRateWeight = 0.25;
 
 std::uint64_t microseconds() noexcept {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
 }
-
-/// Decides whether waiting a little brings a bigger batch.
-///
-/// A wake-up costs more than a datagram, so below saturation it pays to let a few gather.  The rate is an
-/// average over the last receives; when traffic is sparse nothing is waited for.
-class Window {
- public:
-  explicit Window(double milliseconds) noexcept : microseconds_(milliseconds * 1000) {}
-  void received(std::uint32_t count, std::uint64_t now) noexcept {
-    const double passed = static_cast<double>(std::max<std::uint64_t>(now - last_, 1));
-    rate_ += kRateWeight * (count / passed - rate_);
-    last_ = now;
-  }
-  /// How long to wait before the next receive; 0: do not.
-  [[nodiscard]] std::uint64_t wait(std::uint64_t now) const noexcept {
-    if (microseconds_ <= 0 || rate_ * microseconds_ < kExpectedForWindow) return 0;
-    const double passed = static_cast<double>(now - last_);
-    return passed >= microseconds_ ? 0 : static_cast<std::uint64_t>(microseconds_ - passed);
-  }
-
- private:
-  double microseconds_, rate_ = 0;  // datagrams per microsecond
-  std::uint64_t last_ = 0;
-};
 
 enum Callback { kOnBatch, kOnTick, kOnLetters, kOnSendFailed, kCallbacks };
 
