@@ -11,7 +11,13 @@ import { constant, D_HOLDS, D_STATE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { type Callbacks, DLGCB } from './callbacks.js';
 import { DialogContext } from './context.js';
-import { readSnapshot, readSnapshotText, type Snapshot } from './dialog.js';
+import {
+  type ProfileEntry,
+  readSnapshot,
+  readSnapshotProfiles,
+  readSnapshotText,
+  type Snapshot,
+} from './dialog.js';
 import type { Cause, Effects } from './effects.js';
 import { DELETED } from './machine.js';
 import type { DialogLog } from './ports.js';
@@ -112,6 +118,12 @@ export class Desk {
   snapshotText(number: number): string | null {
     const at = this.copySnapshot();
     return at === 0 ? null : readSnapshotText(this.records.memory.buffer, at, number);
+  }
+
+  /** Memberships of the dialog in hand, newest first. */
+  snapshotProfiles(): readonly ProfileEntry[] {
+    const at = this.copySnapshot();
+    return at === 0 ? [] : readSnapshotProfiles(this.records.memory.buffer, at);
   }
 
   /** Generation of the record at `index`, -1: there is none. */

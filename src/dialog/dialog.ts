@@ -145,6 +145,15 @@ export function readSnapshot(bytes: Buffer, at: number, now: Now): Snapshot {
   };
 }
 
+/** The memberships in the snapshot at `at`, newest first. */
+export function readSnapshotProfiles(bytes: Buffer, at: number): readonly ProfileEntry[] {
+  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS);
+  const variables = bytes.readUInt32LE(at + 4 * WORD.variables);
+  for (let n = 0; n < TEXT_COUNT + 2 * variables; n++) texts.skip();
+  const members = bytes.readUInt32LE(at + 4 * WORD.members);
+  return Array.from({ length: members }, () => profileEntry(texts.next(), texts.next()));
+}
+
 /** One text of the snapshot at `at`; number as TEXT_*. */
 export function readSnapshotText(bytes: Buffer, at: number, number: number): string {
   const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS);

@@ -5,12 +5,12 @@
  * [RFC 3261 12.1, 13.2.2.4, 16.7]
  */
 import { STATUS } from '../memory/addon.js';
-import { D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE, T_BRANCH_COUNT } from '../memory/words.js';
+import { D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { W_CONTACT_URI_LEN, W_CONTACT_URI_OFF, W_TO_TAG_LEN, W_TO_TAG_OFF } from '../sip/words.js';
 import { DLGCB } from './callbacks.js';
 import type { Desk } from './desk.js';
-import type { Snapshot } from './dialog.js';
+import type { ProfileEntry } from './dialog.js';
 import { hasOneContact, writeCalleeRouteSet } from './leg.js';
 import type { Lifetime } from './lifetime.js';
 import { DELETED, EARLY, next, STRAY } from './machine.js';
@@ -20,7 +20,8 @@ import * as record from './record.js';
 import { COUNTERS } from './statistics.js';
 
 /** Failed calls whose memberships are remembered in case a 2xx comes after all. */
-const REVIVABLE_MAX = 1024;
+const REVIVABLE_MAX = 8192;
+type Memberships = { readonly generation: number; readonly profiles: readonly ProfileEntry[] };
 
 /** How much of the callee's leg a change carries. */
 const NO_LEG = 0;
@@ -31,7 +32,7 @@ export class InviteAnswers {
   private readonly lifetime: Lifetime;
   private readonly profiles: ProfileBook;
   private readonly log: DialogLog;
-  private readonly membersOfFailed = new Map<number, Snapshot>();
+  private readonly membersOfFailed = new Map<number, Memberships>();
 
   constructor(desk: Desk, lifetime: Lifetime, profiles: ProfileBook, log: DialogLog) {
     this.desk = desk;
@@ -87,8 +88,7 @@ export class InviteAnswers {
 
   /** 300-699; `message` null: our own.  True if it ended the dialog. */
   rejected(message: Message | null, index: number, generation: number): boolean {
-    // A 2xx can still come when another branch is open, or when the answer was our own.
-    if (message === null || this.desk.x[T_BRANCH_COUNT]! > 1) this.rememberMembers(index, generation);
+    this.rememberMembers(index, generation);
     return this.fail(message, 'replyNon2xx', index, generation);
   }
 
@@ -176,19 +176,22 @@ export class InviteAnswers {
     else if (length < 0) this.log.warn('route_set_not_kept', { record: records.index });
   }
 
+  /** A 2xx may come after all: of another branch, or of whoever forks behind us.  [RFC 3261 16.7 step 5] */
   private rememberMembers(index: number, generation: number): void {
     const { records, x } = this.desk;
     if (this.membersOfFailed.size >= REVIVABLE_MAX || !records.load(index, generation)) return;
     if (x[D_STATE]! > EARLY || x[record.D_MEMBERS] === 0) return;
-    const snapshot = this.desk.snapshot();
-    if (snapshot !== null) this.membersOfFailed.set(index, snapshot);
+    this.membersOfFailed.set(index, { generation, profiles: this.desk.snapshotProfiles() });
   }
 
-  /** A call that is answered after all counts in its profiles as before, oldest membership first. */
+  /**
+   * A call that is answered after all counts in its profiles as before, oldest membership first: even where others have
+   * taken the last place meanwhile, for it is up.
+   */
   private rejoin(index: number, generation: number): void {
     this.desk.native.count(COUNTERS.failed, -1);
     const before = this.membersOfFailed.get(index);
-    if (before === undefined || before.handle.generation !== generation) return;
+    if (before === undefined || before.generation !== generation) return;
     this.membersOfFailed.delete(index);
     for (const entry of [...before.profiles].reverse()) {
       const [name, value] = typeof entry === 'string' ? [entry, null] : Object.entries(entry)[0]!;

@@ -226,6 +226,7 @@ describe('joining with a limit', () => {
       }
       assert.deepEqual(done, [true, true, true, false, false]);
       assert.equal(size(world, 'caller', 'alice'), 3);
+      assert.equal(world.statistic('profile_limits'), 2);
       world.initial({ callId: 'other@h' }, (message) => assert.ok(join(world, message, 3, 'bob')));
     });
   });

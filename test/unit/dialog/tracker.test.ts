@@ -375,6 +375,27 @@ describe('special cases [spec 2.4]', () => {
       assertNothingLeft(world, before);
     });
   });
+  test('so does one that comes after a negative answer from downstream', async () => {
+    await inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.initial({}, (message) => {
+        const { context, profiles } = world.tracker;
+        assert.ok(profiles.tryJoin(context, message, 'caller', 'alice', 1));
+        world.tracker.variables.set(context, message, 'k', 'v');
+      });
+      world.reply(invite, 487, { to: 'one' });
+      assert.equal(world.tracker.profiles.size('caller', 'alice'), 0);
+      world.reply(invite, 200, { to: 'two' });
+      const { state, callee, profiles, variables } = world.dialog();
+      assert.deepEqual(
+        [state, callee.tag, profiles, variables],
+        [3, 'two', [{ caller: 'alice' }], [{ k: 'v' }]],
+      );
+      world.end(invite);
+      world.end(world.sequential({ method: 'BYE', to: 'two', cseq: 9 })!);
+      assertNothingLeft(world, before);
+    });
+  });
   test('a 2xx after the BYE changes nothing', async () => {
     await inWorld([], (world) => {
       const before = world.usage();
