@@ -211,6 +211,7 @@ class Table {
   class Locked;  // locked.h: a record found by its handle, its entry locked
 
   [[nodiscard]] DialogCold& cold(const DialogRecord& record) const noexcept;
+  void prefetch_texts(const DialogRecord& record) const noexcept;
   void fill(std::uint32_t index, Direction direction, Words out) const noexcept;
   [[nodiscard]] Direction matched(const DialogRecord& record, Text call_id, Text from_tag, Text to_tag,
                                   Direction wanted) const noexcept;

@@ -232,6 +232,8 @@ export type Shard = {
    *  callee_socket, then 5 texts (offset, length). */
   dialogChange(index: number, generation: number): number;
   dialogClaimEnd(index: number, generation: number, reason: number, byeSides: number, endTs: number): number;
+  /** The BYEs to `sides` (bit 0 caller, bit 1 callee) have their final answer, or none will come. */
+  dialogByeAnswered(index: number, generation: number, sides: number): number;
   dialogHold(index: number, generation: number): number;
   dialogDrop(index: number, generation: number): void;
   /** XArgs: key (offset, length), value (offset, length). */
