@@ -111,7 +111,7 @@ export class Desk {
   /** A plain copy of the dialog in hand; null if it is gone. */
   snapshot(): Snapshot | null {
     const at = this.copySnapshot();
-    return at === 0 ? null : readSnapshot(this.records.memory.buffer, at, this.now());
+    return at === 0 ? null : readSnapshot(this.records.memory.buffer, at, this.now(), 'latin1');
   }
 
   /** One text of the dialog in hand (TEXT_*); null if it is gone. */

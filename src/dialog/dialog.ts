@@ -95,10 +95,16 @@ const WORD = {
   variables: constant('DVariables'),
 } as const;
 
+/**
+ * How bytes become text: scripts see each byte as one character and can put it back as it was; people and programs
+ * read UTF-8.  [RFC 3261 7]
+ */
+export type Reading = 'latin1' | 'utf8';
+
 /** Reads the snapshot at `at` of `bytes`. */
-export function readSnapshot(bytes: Buffer, at: number, now: Now): Snapshot {
+export function readSnapshot(bytes: Buffer, at: number, now: Now, reading: Reading): Snapshot {
   const word = (number: number): number => bytes.readUInt32LE(at + 4 * number);
-  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS);
+  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS, reading);
   const text = Array.from({ length: TEXT_COUNT }, () => texts.next());
   const variables = Array.from({ length: word(WORD.variables) }, () => ({ [texts.next()]: texts.next() }));
   const profiles = Array.from({ length: word(WORD.members) }, () => profileEntry(texts.next(), texts.next()));
@@ -147,7 +153,7 @@ export function readSnapshot(bytes: Buffer, at: number, now: Now): Snapshot {
 
 /** The memberships in the snapshot at `at`, newest first. */
 export function readSnapshotProfiles(bytes: Buffer, at: number): readonly ProfileEntry[] {
-  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS);
+  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS, 'latin1');
   const variables = bytes.readUInt32LE(at + 4 * WORD.variables);
   for (let n = 0; n < TEXT_COUNT + 2 * variables; n++) texts.skip();
   const members = bytes.readUInt32LE(at + 4 * WORD.members);
@@ -156,7 +162,7 @@ export function readSnapshotProfiles(bytes: Buffer, at: number): readonly Profil
 
 /** One text of the snapshot at `at`; number as TEXT_*. */
 export function readSnapshotText(bytes: Buffer, at: number, number: number): string {
-  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS);
+  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS, 'latin1');
   for (let n = 0; n < number; n++) texts.skip();
   return texts.next();
 }
@@ -164,17 +170,19 @@ export function readSnapshotText(bytes: Buffer, at: number, number: number): str
 class TextReader {
   private at: number;
   private readonly bytes: Buffer;
+  private readonly reading: Reading;
 
-  constructor(bytes: Buffer, at: number) {
+  constructor(bytes: Buffer, at: number, reading: Reading) {
     this.bytes = bytes;
     this.at = at;
+    this.reading = reading;
   }
 
   next(): string {
     const from = this.at + 4;
     const length = this.bytes.readUInt32LE(this.at);
     this.skip();
-    return this.bytes.latin1Slice(from, from + length);
+    return this.bytes.toString(this.reading, from, from + length);
   }
 
   skip(): void {

@@ -118,7 +118,7 @@ export class DialogEngine {
   private read(index: number): Snapshot | null {
     if (this.source.snapshot(index, this.copy) === 0) return null;
     const bootSeconds = this.source.bootSeconds();
-    return readSnapshot(this.copy, 0, { bootSeconds, unixSeconds: this.clock.unixSeconds() });
+    return readSnapshot(this.copy, 0, { bootSeconds, unixSeconds: this.clock.unixSeconds() }, 'utf8');
   }
 }
 

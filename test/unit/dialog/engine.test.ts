@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
 import { set_dlg_profile } from '../../../dist/script/functions/profile.js';
+import { $dlg } from '../../../dist/script/variables/dlg.js';
 import { set_dlg_var } from '../../../dist/script/variables/dlg-var.js';
 import { inWorld, type World } from './world.js';
 
@@ -98,6 +99,19 @@ describe('DialogEngine', () => {
         [found('x@h', 'none'), found('X@h', null), found('', null), found('y@h', null)],
         [0, 0, 0, 0],
       );
+    });
+  });
+  test('reads texts as UTF-8, and finds by them', async () => {
+    await inWorld([], (world) => {
+      const bytes = Buffer.from('ça@h', 'utf8').toString('latin1');
+      world.initial({ callId: bytes }, (message) => {
+        assert.equal($dlg(world.tracker, message, 'callid'), bytes);
+        set_dlg_profile(world.tracker, message, 'caller', bytes);
+      });
+      assert.equal(world.dialog()['call-id'], 'ça@h');
+      assert.deepEqual(world.dialog().profiles, [{ caller: 'ça@h' }]);
+      assert.equal(world.engine.find('ça@h', null).length, 1);
+      assert.equal(world.engine.profileSize('caller', 'ça@h'), 1);
     });
   });
   test('counts and lists members of a profile', async () => {
