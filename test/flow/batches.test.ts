@@ -141,7 +141,7 @@ async function left(seed: number, together: boolean, workers = 1): Promise<strin
       }
     }
     out.push(JSON.stringify(counted(world)));
-    await world.pass(45_000);
+    await world.pass(45_000, 100);
     world.left.length = 0;
     world.assertEmpty();
   } finally {

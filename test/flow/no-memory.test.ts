@@ -6,7 +6,7 @@ import { describe, test } from 'vitest';
 import { World } from '../support/flow.js';
 import type { WireMessage } from '../support/wire-message.js';
 
-const SEGMENT_BYTES = 8 << 20;
+const SEGMENT_BYTES = 5 << 20;
 const CALLS_MAX = 20_000;
 /** Transactions of calls before are gone after so many. */
 const CALLS_PER_PAUSE = 100;
@@ -44,7 +44,7 @@ describe('memory runs out', () => {
           await exchange(world, 'callee', call, '200');
           await exchange(world, 'caller', call, 'ACK');
           held.push(call);
-          if (n % CALLS_PER_PAUSE === 0) await world.pass(PAUSE_MS);
+          if (n % CALLS_PER_PAUSE === 0) await world.pass(PAUSE_MS, 100);
         }
         assert.ok(refused !== null, `${CALLS_MAX} calls fit into ${SEGMENT_BYTES} bytes`);
         assert.ok(held.length > 100, `only ${held.length} calls were held`);
@@ -65,16 +65,16 @@ describe('memory runs out', () => {
         for (const [n, call] of held.entries()) {
           assert.deepEqual(await exchange(world, 'caller', call, 'BYE'), ['callee BYE'], `BYE of call ${n}`);
           assert.deepEqual(await exchange(world, 'callee', call, '200', 'to BYE'), ['caller 200 BYE']);
-          if (n % CALLS_PER_PAUSE === 0) await world.pass(PAUSE_MS);
+          if (n % CALLS_PER_PAUSE === 0) await world.pass(PAUSE_MS, 100);
         }
-        await world.pass(45_000);
+        await world.pass(45_000, 100);
         assert.deepEqual(world.left, []);
         world.assertEmpty();
 
         assert.ok((await exchange(world, 'caller', 'again', 'INVITE')).includes('callee INVITE'));
         await exchange(world, 'callee', 'again', '486');
         await exchange(world, 'caller', 'again', 'ACK');
-        await world.pass(45_000);
+        await world.pass(45_000, 100);
         world.assertEmpty();
       } finally {
         world.close();

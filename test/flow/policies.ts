@@ -26,7 +26,10 @@ function isDealtWith(r: RequestContext): boolean {
     r.sl_send_reply(483, 'Too Many Hops');
     return true;
   }
-  if (!r.has_totag()) return false;
+  if (!r.has_totag()) {
+    r.loose_route();
+    return false;
+  }
   if (r.loose_route()) r.t_relay();
   else if (!r.is_method('ACK')) r.sl_send_reply(404, 'Not here');
   return true;

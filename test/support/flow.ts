@@ -10,6 +10,8 @@
  */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Config } from '../../dist/config/load.js';
 import { defaultConfig } from '../../dist/config/load.js';
 import { silentLog } from '../../dist/log.js';
@@ -30,9 +32,13 @@ import { type Expected, type FlowText, type Leaves, type Sends, type Step, state
 import { uriOf, WireMessage } from './wire-message.js';
 
 const TICK_MS = 10;
+/** When nothing is expected any more, time may pass in longer steps. */
+const QUIET_TICK_MS = 100;
 /** After the last line: longer than 64*T1 and than wt_timer, so that whatever was to end has ended. */
 const QUIET_MS = 45_000;
-const SEGMENT_BYTES = 24 << 20;
+const SEGMENT_BYTES = 6 << 20;
+/** A closed world's memories go with its objects, which V8 finds small: it is told to look after so many. */
+const WORLDS_PER_COLLECTION = 16;
 /** A step that sets off more than this has run away. */
 const DATAGRAMS_PER_STEP_MAX = 500;
 const ROUNDS_PER_STEP_MAX = 10_000;
@@ -52,6 +58,9 @@ export type WorldOptions = {
 };
 
 let segments = 0;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 /** The proxy, its peers, and the time. */
 export class World {
@@ -166,6 +175,7 @@ export class World {
     for (const shard of this.shards) shard.close();
     addon.closeSegment(this.segment, true);
     rmSync(this.#path, { force: true });
+    if (segments % WORLDS_PER_COLLECTION === 0) collectGarbage();
   }
 
   usage() {
@@ -260,7 +270,8 @@ export class World {
 
   /** Lets the shards work until nothing moves, who first by lot. */
   async settle(): Promise<void> {
-    for (let round = 0; round < ROUNDS_PER_STEP_MAX; ) {
+    let round = 0;
+    do {
       const idle = this.shards.map(() => false);
       while (idle.includes(false)) {
         round += 1;
@@ -272,18 +283,26 @@ export class World {
       }
       // Routes that wait for a promise go on between two looks.
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.shards.every((shard) => shard.receive() === 0)) break;
-    }
+    } while (this.collect() || this.shards.some((shard) => shard.receive() > 0));
     this.collect();
   }
 
-  /** Takes from the wire what left. */
-  collect(): void {
+  /** Takes from the wire what left; true: some of it went to the proxy itself. */
+  collect(): boolean {
+    const ours = this.config.listen.map(({ address, port }) => `${hostOf(address)}:${port}`);
+    let reflected = false;
     for (let n = 0; ; n++) {
       const datagram = this.wire.take();
-      if (datagram === null) return;
+      if (datagram === null) return reflected;
       assert.ok(n < DATAGRAMS_PER_STEP_MAX, 'the proxy sends without end');
       const message = new WireMessage(Buffer.from(datagram.bytes).toString('latin1'));
+      const socket = ours.indexOf(datagram.destination);
+      if (socket >= 0) {
+        const worker = this.#random.below(this.config.workers);
+        this.wire.put(worker, socket, ours[datagram.socket]!, datagram.bytes);
+        reflected = true;
+        continue;
+      }
       const agent = [...this.agents.values()].find((one) => one.address === datagram.destination);
       const call = this.callOf(message.callId);
       this.left.push({
@@ -296,10 +315,10 @@ export class World {
     }
   }
 
-  /** Time passes, ten milliseconds at once. */
-  async pass(milliseconds: number): Promise<void> {
+  /** Time passes, ten milliseconds at once unless it is quiet. */
+  async pass(milliseconds: number, tickMs = TICK_MS): Promise<void> {
     for (const end = this.nowMs + milliseconds; this.nowMs < end; ) {
-      this.nowMs += TICK_MS;
+      this.nowMs += tickMs;
       this.wire.setTime(this.nowMs);
       const first = this.#random.below(this.shards.length);
       for (let n = 0; n < this.shards.length; n++) this.shards[(first + n) % this.shards.length]!.tick();
@@ -365,7 +384,7 @@ class Player {
   }
 
   async end(quietMs: number): Promise<void> {
-    await this.#world.pass(quietMs);
+    await this.#world.pass(quietMs, QUIET_TICK_MS);
     this.#nothingElse();
     this.#world.assertEmpty();
   }
