@@ -50,7 +50,7 @@ enum HeadWord : std::uint32_t {
   kTAddress3,     // IPv6, or IPv4-mapped; network byte order
   kTDialogIndex,  // the dialog that was tracked with it; holds it (one of the record's holds)
   kTDialogGeneration,
-  kTDirection,           // 1 downstream, 2 upstream
+  kTDirection,           // 1 downstream, 2 upstream; + 4: its INVITE made the dialog
   kTRetransmitDue,       // server retransmission (timer G); 0: none
   kTRetransmitInterval,  // ticks
   kTEndDue,              // when the record goes, or the state it waits in ends
