@@ -19,7 +19,7 @@ function tight(world: World, from: string, to: string, wanted: number, callId = 
     for (const [n, text] of [callId, from, to].entries()) {
       x[words.X_ARGS + 2 * n] = at;
       x[words.X_ARGS + 2 * n + 1] = text.length;
-      at += memory.buffer.latin1Write(text, at);
+      at += memory.buffer.write(text, at, 'latin1');
     }
     x[words.X_ARGS + 6] = wanted;
   };

@@ -195,7 +195,7 @@ export class World {
     const text = typeof parts === 'string' ? parts : textOf(parts);
     this.place = 1 - this.place;
     const parked = this.memory.parked[this.place]!;
-    const length = this.memory.buffer.latin1Write(text, parked.at);
+    const length = this.memory.buffer.write(text, parked.at, 'latin1');
     assert.equal(length, text.length);
     const status = this.parser.parse(parked.at, length, parked.words);
     assert.equal(status, 0, `parser: ${status} in ${text}`);
