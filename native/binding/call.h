@@ -22,6 +22,11 @@ namespace holdfast::binding {
 
 struct ShardState;
 
+/// What every call asks first: a shard that has let go of its segment answers nothing any more.
+struct Closable {
+  bool closed = false;
+};
+
 namespace detail {
 
 inline napi_value pack(napi_env, std::nullptr_t) { return nullptr; }
@@ -52,6 +57,7 @@ struct Signature<Result (*)(ShardState&, Arguments...)> {
       // What is no number counts as 0, which every call must stand anyway.
       if (napi_get_value_uint32(env, values[n], &numbers[n]) != napi_ok) numbers[n] = 0;
     }
+    if (static_cast<const Closable*>(data)->closed) return nullptr;
     ShardState& shard = *static_cast<ShardState*>(data);
     if constexpr (std::is_void_v<Result>) {
       function(shard, numbers[Indexes]...);

@@ -193,6 +193,10 @@ napi_value start(napi_env env, napi_callback_info info) {
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   ShardState& shard = *static_cast<ShardState*>(data);
+  if (shard.closed) {
+    throw_coded(env, "ERR_SHARD", "start: the shard was released");
+    return nullptr;
+  }
   if (shard.loop != nullptr) {
     throw_coded(env, "ERR_SHARD", "start: the shard is running");
     return nullptr;

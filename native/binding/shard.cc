@@ -86,14 +86,38 @@ Word* words_of(const Napi::Value& value, napi_typedarray_type type, std::size_t 
   return *length >= least ? static_cast<Word*>(data) : nullptr;
 }
 
-/// Ends with its environment: what leaves has left, what was buried is given back.
+/// What leaves has left, what was buried is given back.
+void let_go(ShardState& shard) {
+  if (shard.road) {
+    shard.road->flush();
+    delete shard.road;
+    shard.road = nullptr;
+  }
+  shard.segment = nullptr;
+  shard.open.reset();
+}
+
+/// Ends with its environment.
 void end_shard(void* pointer) {
   auto* shard = static_cast<ShardState*>(pointer);
-  if (shard->road) {
-    shard->road->flush();
-    delete shard->road;
-  }
+  let_go(*shard);
   delete shard;
+}
+
+/// release(): after stop(), and not from one of its callbacks.
+napi_value release(napi_env env, napi_callback_info info) {
+  void* data = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
+  auto& shard = *static_cast<ShardState*>(data);
+  if (shard.closed) return nullptr;
+  if (shard.loop != nullptr) {
+    throw_coded(env, "ERR_SHARD", "release: stop() comes first");
+    return nullptr;
+  }
+  shard.closed = true;
+  let_go(shard);
+  shard.kept_arrays.Reset();
+  return nullptr;
 }
 
 Napi::Value open_shard(const Napi::CallbackInfo& info) {
@@ -119,6 +143,7 @@ Napi::Value open_shard(const Napi::CallbackInfo& info) {
     return refuse("memory or exchange: too small, or not of the kind that is needed");
   shard->receive_window_ms = std::clamp(number_of(options, "receiveWindowMs", 0), 0.0, kReceiveWindowMsMax);
   if (!make_road(env, *shard, options.Get("wire"))) return env.Undefined();
+  shard->clock.publish(shard->x(kXClock));
   // A successor finds what its predecessor had in hand.
   shard->transactions.rearm(shard->owner);
 
@@ -131,6 +156,7 @@ Napi::Value open_shard(const Napi::CallbackInfo& info) {
   state->kept_arrays.Value().Set("memory", memory);
   state->kept_arrays.Value().Set("exchange", exchange);
   ShardBuilder builder(env, object, *state);
+  builder.callback("release", &release);
   register_net(builder);
   register_transactions(builder);
   register_table(builder);

@@ -41,6 +41,7 @@ std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id);
 /// Word numbers of the exchange area X, in one place for all rooms.  kX*Words are the room each region has.
 inline constexpr std::uint32_t kXTransaction = 0;  // kRegisterWords = 424
 inline constexpr std::uint32_t kXDialog = 448;     // kDialogWords = 32
+inline constexpr std::uint32_t kXClock = 480;            // tick, boot seconds, Unix seconds, as of the last read
 inline constexpr std::uint32_t kXSend = 512;       // flow port address[4] tag count, then 64 pairs
 enum SendWord : std::uint32_t { kSFlow, kSPort, kSAddress0, kSTag = kSAddress0 + 4, kSCount, kSPieces };
 inline constexpr std::uint32_t kSendPiecesMax = 64;
@@ -62,8 +63,8 @@ struct Loop;  // net.cc: the handles that drive it
 struct Road;  // road.h: the wire, the slots, the queue of what leaves
 
 /// What one shard's calls work on.  One thread uses it; it has no other state than this.  Lives until its
-/// environment ends.
-struct ShardState {
+/// environment ends; release() lets go of all that is large before.
+struct ShardState : Closable {
   ShardState(std::shared_ptr<OpenSegment> opened, std::uint32_t owner_number)
       : open(std::move(opened)),
         segment(open->segment.get()),

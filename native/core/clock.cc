@@ -38,6 +38,7 @@ void Clock::read() noexcept {
   }
   tick_ = static_cast<std::uint32_t>(since_made / kMillisecondsPerTick);
   boot_seconds_ = static_cast<std::uint32_t>((made_boot_ms_ + since_made) / 1000);
+  show();
 }
 
 }  // namespace holdfast

@@ -148,6 +148,8 @@ export type Shard = {
     onSendFailed?: (count: number) => void,
   ): void;
   stop(): void;
+  /** After stop(), and not from a callback: lets go of segment and memory.  Every later call does nothing. */
+  release(): void;
   /** Without start(): receive once (a memory wire, a test).  Returns how many datagrams XBatch now describes. */
   receive(): number;
   /** Ends a batch: sends what is queued, takes slots back.  Returns how many sends failed (described in XList, see start). */

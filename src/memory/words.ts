@@ -106,6 +106,9 @@ export const D_CALLEE_SOCKET = dialog('DCalleeSocket');
 export const D_RECORD_ROUTES = dialog('DRecordRoutes');
 export const D_CALLEE_TAG_HASH = dialog('DCalleeTagHash');
 
+/** The tick as of the last receive or tick. */
+export const X_TICK = constant('XClock');
+
 // A received datagram: X[X_BATCH + k * BATCH_WORDS + N_*].
 export const X_BATCH = constant('XBatch');
 export const BATCH_WORDS = constant('BatchWords');

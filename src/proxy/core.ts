@@ -203,7 +203,7 @@ export class ProxyCore {
     const { w } = this;
     const message = passage.message;
     if (w.native.transactionMatch(message.at, message.w * 4, 1) === STATUS_OK) {
-      if (!inviteAcknowledged(w.x, w.native.nowTick(), w.timers)) return false;
+      if (!inviteAcknowledged(w.x, w.now, w.timers)) return false;
       if (w.x[T_STATE] === SERVER_CONFIRMED && this.responses.allEnded()) w.native.transactionShed();
       w.native.transactionStore();
       w.count(COUNTERS.acksAbsorbed);
@@ -241,7 +241,7 @@ export class ProxyCore {
       return false;
     }
     w.count(COUNTERS.requestsRepeated);
-    const now = w.native.nowTick();
+    const now = w.now;
     const again =
       x[T_KIND] === KIND_INVITE_SERVER
         ? inviteRepeated(x, now, w.timers)
@@ -339,7 +339,7 @@ export class ProxyCore {
     x[T_ADDRESS0 + 3] = message.address3;
     x[T_CSEQ] = message.word(W_CSEQ_NUMBER);
     x[T_LOOP_HASH] = w.native.loopHash(message.at, message.w * 4);
-    x[T_CREATED] = w.native.nowTick();
+    x[T_CREATED] = w.now;
     // Until it is relayed or answered: a route that does neither leaves nothing behind.
     x[T_END_DUE] = x[T_CREATED]! + w.timers.noAnswerTicks;
     passage.transactionIndex = x[T_INDEX]!;
@@ -487,7 +487,7 @@ export class ProxyCore {
     w.count(COUNTERS.routesSuspended);
     const x = w.x;
     x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
-    x[T_ROUTE_DUE] = w.native.nowTick() + Math.ceil(w.params.core.route_timeout_ms / 10);
+    x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
     w.native.transactionStore();
     return true;
   }
@@ -529,7 +529,7 @@ export class ProxyCore {
       x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
       x[T_ROUTE_DUE] = 0;
       // A route that did nothing about the request leaves it to its deadline: nobody else will answer.
-      if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = w.native.nowTick() + w.timers.waitTicks;
+      if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = w.now + w.timers.waitTicks;
       w.native.transactionStore();
     }
     this.observer.scriptEnded(passage.message, true);
@@ -590,7 +590,7 @@ export class ProxyCore {
     const destination = passage.destination;
     const requestUri = passage.requestUri;
     x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
-    x[T_ROUTE_DUE] = w.native.nowTick() + Math.ceil(w.params.core.route_timeout_ms / 10);
+    x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
     const go = (): void => {
       if (w.native.transactionLoad(index, generation) !== STATUS_OK) return;
       if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_SUSPENDED) === 0) return;
@@ -633,7 +633,7 @@ export class ProxyCore {
   private fire(): void {
     const { w } = this;
     const x = w.x;
-    const now = w.native.nowTick();
+    const now = w.now;
     for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) this.fireBranch(n, now);
     if (isDue(x[T_ROUTE_DUE]!, now)) this.routeTimedOut();
     if (isDue(x[T_RETRANSMIT_DUE]!, now)) {

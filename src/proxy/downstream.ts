@@ -106,7 +106,7 @@ export class Downstream {
     x[b + B_ADDRESS0 + 3] = hop.address.a3;
     x[b + B_HASH] = x[T_LOOP_HASH]!;
     x[b + B_FLAGS] = recordRoutes;
-    const now = w.native.nowTick();
+    const now = w.now;
     if (x[T_KIND] === KIND_INVITE_SERVER) clientInviteStart(x, b, now, w.timers);
     else clientNonInviteStart(x, b, now, w.timers);
     w.native.transactionSendBranch(branch);
@@ -145,7 +145,7 @@ export class Downstream {
       x[b + B_FLAGS] = x[b + B_FLAGS]! | B_CANCEL_WANTED;
       return;
     }
-    const now = this.w.native.nowTick();
+    const now = this.w.now;
     x[b + B_FLAGS] = (x[b + B_FLAGS]! & ~B_CANCEL_WANTED) | B_CANCEL_SENT;
     x[b + B_FINAL_DUE] = 0;
     x[b + B_END_DUE] = now + this.w.timers.patienceTicks;

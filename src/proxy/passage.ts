@@ -79,7 +79,7 @@ export class Passage {
     this.answerPort = 0;
     this.requestUri = null;
     this.destination = null;
-    this.targets.length = 0;
+    if (this.targets.length > 0) this.targets.length = 0;
     this.maxForwards = 0;
     this.recordRoute = false;
     this.recordRouteParams = '';
@@ -87,8 +87,8 @@ export class Passage {
     this.lastRouteTaken = false;
     this.routeAppended = null;
     this.looseRouted = false;
-    this.headersAppended.length = 0;
-    this.headersRemoved.length = 0;
+    if (this.headersAppended.length > 0) this.headersAppended.length = 0;
+    if (this.headersRemoved.length > 0) this.headersRemoved.length = 0;
     this.onReply = 0;
     this.onFailure = 0;
     this.onBranch = 0;

@@ -116,7 +116,7 @@ export class Responses {
       w.native.transactionStore();
       return;
     }
-    const now = w.native.nowTick();
+    const now = w.now;
     const answer =
       x[T_KIND] === KIND_INVITE_SERVER
         ? clientInviteAnswer(x, b, code, now, w.timers)
@@ -361,7 +361,7 @@ export class Responses {
   /** The transaction in hand ends without an answer: it stays only to absorb copies. */
   giveUp(): void {
     const { w } = this;
-    const now = w.native.nowTick();
+    const now = w.now;
     w.x[T_STATE] = SERVER_COMPLETED;
     w.x[T_FINISHED] = now;
     w.x[T_END_DUE] = now + w.timers.waitTicks;

@@ -171,7 +171,7 @@ export class Upstream {
     if (code > 100 && code < 200) x[T_FLAGS] = x[T_FLAGS]! | T_RANG;
     this.w.count(COUNTERS.repliesSent);
     if (code >= 200) this.w.count(COUNTERS.finalAnswers + Math.floor(code / 100) - 2);
-    const now = this.w.native.nowTick();
+    const now = this.w.now;
     if (x[T_KIND] === KIND_INVITE_SERVER) inviteAnswered(x, code, now, this.w.timers);
     else nonInviteAnswered(x, code, now, this.w.timers);
   }

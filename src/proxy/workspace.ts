@@ -6,7 +6,7 @@
 import type { Shard } from '../memory/addon.js';
 import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
 import { Tally } from '../memory/tally.js';
-import { constant, optionalConstant } from '../memory/words.js';
+import { constant, optionalConstant, X_TICK } from '../memory/words.js';
 import { Message } from '../sip/message.js';
 import { SipParser } from '../sip/parse.js';
 import { METHOD_NAMES } from '../sip/words.js';
@@ -59,6 +59,11 @@ export class Workspace {
     this.tally = new Tally(native, memory.exchange);
     this.params = params;
     this.owner = owner;
+  }
+
+  /** Ticks of 10 ms since the segment was made, as of the last receive or tick. */
+  get now(): number {
+    return this.x[X_TICK]!;
   }
 
   newMessage(): Message {

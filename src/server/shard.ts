@@ -123,8 +123,10 @@ export class ShardCore implements SlotKeeper {
     return count;
   }
 
+  /** Serves no more, and lets go of the segment.  Not from within a route. */
   close(): void {
     this.native.stop();
+    this.native.release();
   }
 
   /** One batch, message by message in order of arrival; what it queues is sent when it returns. */
