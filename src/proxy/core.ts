@@ -66,7 +66,7 @@ import {
 import { hasOwnTag } from './answer.js';
 import { branchAt, Downstream } from './downstream.js';
 import { looseRoute, yieldToStrictRouter } from './loose-route.js';
-import { HOP_FOUND, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
+import { HOP_FOUND, HOP_OTHER_SCHEME, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
 import { Passage, TARGETS_MAX } from './passage.js';
 import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
 import { Responses } from './response.js';
@@ -447,7 +447,10 @@ export class ProxyCore {
     const each = Math.floor(breadth / count);
     let failed = 478;
     for (let n = 0; n < count; n++) {
-      if (this.hopStatus[n] !== HOP_FOUND) continue;
+      if (this.hopStatus[n] !== HOP_FOUND) {
+        if (this.hopStatus[n] === HOP_OTHER_SCHEME) failed = 416;
+        continue;
+      }
       let uri = n === 0 ? passage.requestUri : passage.targets[n - 1]!;
       const route = x[T_ON_BRANCH]!;
       if (route !== 0) {

@@ -22,8 +22,10 @@ import type { Workspace } from './workspace.js';
 export const HOP_FOUND = 0;
 /** A name that is not in the cache: `host`, `namePort` say what to look up. */
 export const HOP_UNKNOWN_NAME = 1;
-/** A scheme or transport that we do not serve, a name without address, or no socket of its family. */
+/** A transport that we do not serve, a name without address, or no socket of its family. */
 export const HOP_UNREACHABLE = 2;
+/** Not a SIP URI. */
+export const HOP_OTHER_SCHEME = 3;
 
 const DEFAULT_PORT = 5060;
 const SCHEME_SIP = 1;
@@ -78,7 +80,8 @@ export class NextHop {
     w.parser.parseUri(base, offset, length, w.memory.uriWords);
     const words = w.memory.words;
     const u = w.memory.uriWords >> 2;
-    if (words[u + U_STATUS] !== 0 || words[u + U_SCHEME] !== SCHEME_SIP) return HOP_UNREACHABLE;
+    if (words[u + U_SCHEME] !== SCHEME_SIP) return HOP_OTHER_SCHEME;
+    if (words[u + U_STATUS] !== 0) return HOP_UNREACHABLE;
     const transport = words[u + U_TRANSPORT]!;
     if (transport !== 0 && transport !== TRANSPORT_UDP) return HOP_UNREACHABLE;
     const hasMaddr = words[u + U_MADDR_LEN] !== 0;
