@@ -408,7 +408,7 @@ Napi::Value receive_buffer(const Napi::CallbackInfo& info) {
 // ---------------------------------------------------------------------------------------------------
 
 struct MemoryWireState {
-  std::shared_ptr<OpenSegment> open;
+  std::weak_ptr<OpenSegment> open;   // the wire lives as long as the environment, the segment need not
   std::shared_ptr<MemoryNetwork> network;
 };
 constexpr napi_type_tag kMemoryWireTag = {0x686f6c6466617374, 0x6d656d6f72792077};
@@ -439,7 +439,7 @@ Napi::Value wire_put(const Napi::CallbackInfo& info) {
     throw_coded(env, "ERR_ADDRESS", "put: no such worker or socket, or more than 65535 bytes");
     return env.Undefined();
   }
-  state.open->wakes->wake(worker);
+  if (const auto open = state.open.lock()) open->wakes->wake(worker);
   return env.Undefined();
 }
 
