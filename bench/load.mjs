@@ -10,6 +10,18 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** What we started ends with us, however we end. */
+const children = new Set();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+export function endsWithUs(child) {
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+  return child;
+}
+
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Compiles a C file of ours into bench/.cache when it is newer than what lies there. */
@@ -47,7 +59,7 @@ export class Load {
     const generator = built('loadgen/sipload.c');
     const command = pinned.length ? ['taskset', [...pinned, generator, ...args]] : [generator, args];
     this.command = [command[0], ...command[1]].join(' ');
-    this.child = spawn(command[0], command[1], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.child = endsWithUs(spawn(command[0], command[1], { stdio: ['ignore', 'pipe', 'inherit'] }));
     this.ended = new Promise((resolve) => this.child.once('close', resolve));
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { built } from './load.mjs';
+import { built, endsWithUs } from './load.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const READY_WAIT_MS = 30_000;
@@ -142,6 +142,7 @@ export class Server {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...kind.environment?.(context) },
     });
+    endsWithUs(this.child);
     this.pid = this.child.pid;
     const keep = (chunk) => {
       if (this.output.length < 65_536) this.output += chunk;
