@@ -408,7 +408,7 @@ Napi::Value receive_buffer(const Napi::CallbackInfo& info) {
 // ---------------------------------------------------------------------------------------------------
 
 struct MemoryWireState {
-  std::weak_ptr<OpenSegment> open;   // the wire lives as long as the environment, the segment need not
+  std::weak_ptr<OpenSegment> open;  // the wire lives as long as the environment, the segment need not
   std::shared_ptr<MemoryNetwork> network;
 };
 constexpr napi_type_tag kMemoryWireTag = {0x686f6c6466617374, 0x6d656d6f72792077};
