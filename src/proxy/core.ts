@@ -39,13 +39,19 @@ import {
 import type { Message } from '../sip/message.js';
 import {
   F_BAD_VERSION,
+  F_MISSING_CALL_ID,
+  F_MISSING_FROM,
+  F_MISSING_TO,
   FAULT_NAMES,
   M_ACK,
   M_CANCEL,
   M_INVITE,
+  W_BODY_LEN,
+  W_BODY_OFF,
   W_CSEQ_NUMBER,
   W_KIND,
   W_STATUS,
+  W_VIA_HOST_LEN,
 } from '../sip/words.js';
 import { clientCancelDue, clientInviteDue } from '../transaction/client-invite.js';
 import { clientNonInviteDue } from '../transaction/client-non-invite.js';
@@ -140,6 +146,8 @@ export class ProxyCore {
   receive(): void {
     const message = this.passage.message;
     const kind = message.word(W_KIND);
+    // What follows the body in a datagram belongs to nobody.  [18.3]
+    if (message.word(W_STATUS) === 0) message.length = message.word(W_BODY_OFF) + message.word(W_BODY_LEN);
     if (kind === KIND_REQUEST) {
       this.w.count(COUNTERS.receivedRequests);
       this.request();
@@ -190,12 +198,19 @@ export class ProxyCore {
   private refuseFault(passage: Passage, fault: number): void {
     this.w.count(COUNTERS.badMessages);
     const message = passage.message;
-    if (message.method === M_ACK || !this.w.parser.answerable(message.w * 4)) {
+    if (message.method === M_ACK || !this.isAnswerable(message, fault)) {
       this.w.count(COUNTERS.droppedRequests);
       return;
     }
     if (fault === F_BAD_VERSION) this.up.answerStateless(passage, 505);
     else this.up.answerStateless(passage, 400, reasonOfFault(fault));
+  }
+
+  /** An answer needs a Via; what else is missing, the answer misses too. */
+  private isAnswerable(message: Message, fault: number): boolean {
+    if (this.w.parser.answerable(message.w * 4)) return true;
+    const isIncomplete = fault === F_MISSING_FROM || fault === F_MISSING_TO || fault === F_MISSING_CALL_ID;
+    return isIncomplete && message.word(W_VIA_HOST_LEN) !== 0;
   }
 
   /** ACK for a negative answer of ours ends here. */

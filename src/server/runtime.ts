@@ -76,6 +76,7 @@ class Process implements Runtime {
   readonly #id: SegmentId;
   readonly #heartbeats = new Heartbeats();
   readonly #draining = new Int32Array(new SharedArrayBuffer(4));
+  readonly #started = new Set<number>();
   readonly #view: EngineView;
 
   constructor(config: Config, segment: SegmentId) {
@@ -99,8 +100,10 @@ class Process implements Runtime {
       segment: this.#id,
       owner,
       heartbeats: this.#heartbeats.shared,
+      isSuccessor: this.#started.has(owner),
       draining: this.#draining,
     };
+    this.#started.add(owner);
     return startThread(new URL('./worker.js', import.meta.url), data, owner, this.#heartbeats, {
       name: `shard ${owner}`,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },

@@ -5,6 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Config } from '../config/load.js';
 import { makeLog } from '../log.js';
 import type { SegmentId } from '../memory/addon.js';
+import { constant } from '../memory/words.js';
 import { loadRoutes } from '../script/load.js';
 import { ShardCore } from './shard.js';
 import { Heartbeats, THREAD_SERVES, THREAD_STOP } from './thread.js';
@@ -14,6 +15,8 @@ export type WorkerData = {
   readonly segment: SegmentId;
   readonly owner: number;
   readonly heartbeats: SharedArrayBuffer;
+  /** A worker under this owner number died before. */
+  readonly isSuccessor: boolean;
   /** Word 0 is not 0: no new calls any more. */
   readonly draining: Int32Array;
 };
@@ -37,6 +40,7 @@ async function run(data: WorkerData): Promise<void> {
     shard.close();
     parentPort!.close();
   });
+  if (data.isSuccessor) shard.native.count(constant('CounterWorkersReplaced'), 1);
   shard.start();
   parentPort!.postMessage(THREAD_SERVES);
 }
