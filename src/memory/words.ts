@@ -26,7 +26,6 @@ const head = (name: string): number => transaction + constant(name);
 export const T_INDEX = head('TIndex');
 export const T_GENERATION = head('TGeneration');
 export const T_BRANCH_COUNT = head('TBranchCount');
-export const T_REQUEST_BYTES = head('TRequestBytes');
 export const T_REPLY_BYTES = head('TReplyBytes');
 export const T_KIND = head('TKind');
 export const T_STATE = head('TState');
@@ -51,15 +50,10 @@ export const T_LOOP_HASH = head('TLoopHash');
 export const T_CREATED = head('TCreated');
 /** Tick at which the final answer went upstream. */
 export const T_FINISHED = head('TUser0');
-export const T_USER1 = head('TUser1');
-export const T_USER2 = head('TUser2');
-export const T_USER3 = head('TUser3');
-export const T_USER4 = head('TUser4');
 
 /** First word of branch 0, and the distance to the next branch. */
 export const T_BRANCHES = transaction + constant('HeadWords');
 export const BRANCH_WORDS = constant('BranchWords');
-export const BRANCHES_MAX = constant('BranchesMax');
 
 // Words of a branch, relative to its first word (core/transactions.h BranchWord).
 export const B_REPLY_BYTES = constant('BReplyBytes');
@@ -74,17 +68,11 @@ export const B_FINAL_DUE = constant('BFinalDue');
 export const B_END_DUE = constant('BEndDue');
 export const B_FLAGS = constant('BFlags');
 export const B_HASH = constant('BHash');
-export const B_CSEQ_RECEIVED = constant('BCSeqReceived');
-export const B_CSEQ_SENT = constant('BCSeqSent');
-export const B_TO_TAG = constant('BToTag');
-export const B_USER0 = constant('BUser0');
-export const B_USER1 = constant('BUser1');
 
 // The dialog in hand (core/table.h DialogWord).
 const dialog = (name: string): number => constant('XDialog') + constant(name);
 export const D_INDEX = dialog('DIndex');
 export const D_GENERATION = dialog('DGeneration');
-export const D_VERSION = dialog('DVersion');
 export const D_ENTRY = dialog('DEntry');
 export const D_ID = dialog('DId');
 export const D_COOKIE_ID = dialog('DCookieId');
@@ -101,10 +89,7 @@ export const D_START_TS = dialog('DStartTs');
 export const D_END_TS = dialog('DEndTs');
 export const D_CALLER_CSEQ = dialog('DCallerCSeq');
 export const D_CALLEE_CSEQ = dialog('DCalleeCSeq');
-export const D_CALLER_SOCKET = dialog('DCallerSocket');
-export const D_CALLEE_SOCKET = dialog('DCalleeSocket');
 export const D_RECORD_ROUTES = dialog('DRecordRoutes');
-export const D_CALLEE_TAG_HASH = dialog('DCalleeTagHash');
 
 /** The tick as of the last receive or tick. */
 export const X_TICK = constant('XClock');
@@ -119,8 +104,6 @@ export const N_WORDS = 3;
 export const N_FLOW = 4;
 export const N_PORT = 5;
 export const N_ADDRESS0 = 6;
-export const N_STEERED = 10;
-export const N_OWNER_GUESS = 11;
 
 // One outgoing message: flow, port, address[4], tag, count, then (offset, length) pairs.
 export const X_SEND = constant('XSend');

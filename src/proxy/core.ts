@@ -309,8 +309,13 @@ export class ProxyCore {
 
   /** There is no room for a new call. */
   refuseForMemory(passage: Passage): void {
-    this.w.count(COUNTERS.noMemory);
+    this.outOfMemory();
     this.reply(passage, 503, undefined, RETRY_AFTER);
+  }
+
+  private outOfMemory(): void {
+    this.w.count(COUNTERS.noMemory);
+    this.w.faults.warn('segment_full', { answered: 503, remedy: '--segment-size' });
   }
 
   /** `t_newtran()`: makes the server transaction.  False: no memory; the request has been answered 503. */
@@ -337,7 +342,7 @@ export class ProxyCore {
     x[X_ARGS + 1] = passage.key[1]!;
     const status = w.native.transactionCreate(message.at, message.length, message.hasToTag ? 1 : 0);
     if (status !== STATUS_OK) {
-      w.count(COUNTERS.noMemory);
+      this.outOfMemory();
       this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
       return false;
     }
@@ -478,7 +483,7 @@ export class ProxyCore {
       const status = this.down.addBranch(passage, this.hops[n]!, uri, each);
       if (status === STATUS_OK) continue;
       failed = status === STATUS_NO_MEMORY ? 503 : 500;
-      if (status === STATUS_NO_MEMORY) w.count(COUNTERS.noMemory);
+      if (status === STATUS_NO_MEMORY) this.outOfMemory();
     }
     return failed;
   }

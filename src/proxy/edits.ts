@@ -10,7 +10,7 @@ import type { Message } from '../sip/message.js';
 import type { Outgoing } from './outgoing.js';
 
 /** Same bound as the core's. */
-export const EDITS_MAX = 32;
+const EDITS_MAX = 32;
 
 export class Edits {
   count = 0;

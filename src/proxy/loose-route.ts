@@ -34,7 +34,7 @@ export function parseUriOf(w: Workspace, message: Message, offset: number, lengt
 }
 
 /** Whether the URI in hand (words at `u`, of text in `message`) names one of our addresses. */
-export function isOurUri(w: Workspace, base: number, u: number): boolean {
+function isOurUri(w: Workspace, base: number, u: number): boolean {
   const words = w.memory.words;
   if (words[u + U_STATUS] !== 0) return false;
   const scheme = words[u + U_SCHEME]!;

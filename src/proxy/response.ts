@@ -376,7 +376,7 @@ export class Responses {
 }
 
 /** Gives a stored request the flow and answer address that its transaction keeps. */
-export function bindUpstream(w: Workspace, passage: Passage): void {
+function bindUpstream(w: Workspace, passage: Passage): void {
   const x = w.x;
   const message = passage.message;
   message.flow = x[T_FLOW]!;

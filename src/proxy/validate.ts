@@ -3,7 +3,6 @@
  */
 import type { Message } from '../sip/message.js';
 import {
-  HDR_PROXY_REQUIRE,
   HDR_VIA,
   I_ID_HEADER,
   ITEM_WORDS,
@@ -61,11 +60,6 @@ export class LoopCheck {
     }
     return 0;
   }
-}
-
-/** True if the request demands an extension of proxies: we support none.  [16.3 step 5] */
-export function demandsExtension(message: Message): number {
-  return message.findHeader(HDR_PROXY_REQUIRE);
 }
 
 /** Max-Forwards is used up.  [16.3 step 3] */

@@ -8,11 +8,8 @@ import type { Scratch } from '../memory/shard-memory.js';
 import { T_GENERATION, T_INDEX, T_LOOP_HASH } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import {
-  W_VIA_BRANCH_LEN,
-  W_VIA_BRANCH_OFF,
   W_VIA_HOST_LEN,
   W_VIA_HOST_OFF,
-  W_VIA_MADDR_LEN,
   W_VIA_PORT,
   W_VIA_RECEIVED_LEN,
   W_VIA_RECEIVED_OFF,
@@ -123,14 +120,6 @@ export class BranchName {
 const EMPTY = new Uint8Array(0);
 const PREFIX = Uint8Array.from(Buffer.from('z9hG4bKh'));
 
-/** Whether the branch of the topmost Via has the magic cookie. */
-export function hasMagicCookie(message: Message): boolean {
-  if (message.word(W_VIA_BRANCH_LEN) < 7) return false;
-  const at = message.at + message.word(W_VIA_BRANCH_OFF);
-  for (let i = 0; i < 7; i++) if (message.bytes[at + i] !== PREFIX[i]) return false;
-  return true;
-}
-
 const probe = new Address();
 
 /**
@@ -152,11 +141,6 @@ function sentByIsSource(message: Message): boolean {
   if (v4 >= 0) return v4 === message.address3 && message.address2 === MAPPED;
   if (!readAddress(message.bytes, at, length, probe)) return false;
   return probe.equals(message.address0, message.address1, message.address2, message.address3);
-}
-
-/** True if the sender asks for its answers at a multicast or other address: we answer to the source all the same. */
-export function hasMaddr(message: Message): boolean {
-  return message.word(W_VIA_MADDR_LEN) !== 0;
 }
 
 /** Adds `received` and `rport` to the sender's Via as edits of a forwarded request. */

@@ -15,6 +15,12 @@ import { timersOf } from '../transaction/timers.js';
 import type { ListenAddress } from '../transport/sockets.js';
 import { Sockets } from '../transport/sockets.js';
 
+/** Where faults are told, once a minute each. */
+export interface Faults {
+  error(event: string, fields?: Readonly<Record<string, string | number>>): void;
+  warn(event: string, fields?: Readonly<Record<string, string | number>>): void;
+}
+
 export type ProxyParams = {
   readonly tm: TimerParams;
   readonly rr: {
@@ -41,6 +47,7 @@ export class Workspace {
   readonly tally: Tally;
   readonly params: ProxyParams;
   readonly owner: number;
+  readonly faults: Faults;
 
   constructor(
     native: Shard,
@@ -48,6 +55,7 @@ export class Workspace {
     listen: readonly ListenAddress[],
     params: ProxyParams,
     owner: number,
+    faults: Faults,
   ) {
     this.native = native;
     this.memory = memory;
@@ -59,6 +67,7 @@ export class Workspace {
     this.tally = new Tally(native, memory.exchange);
     this.params = params;
     this.owner = owner;
+    this.faults = faults;
   }
 
   /** Ticks of 10 ms since the segment was made, as of the last receive or tick. */

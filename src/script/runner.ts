@@ -20,14 +20,8 @@ import type { DialogEventName, RouteTable } from './routes.js';
 /** Contexts kept for the next suspended route. */
 const SPARE_CONTEXTS_MAX = 64;
 
-/** Writes at most one line per event and minute: a faulty route meets every call. */
-export interface RouteFaults {
-  error(event: string, fields?: Readonly<Record<string, string | number>>): void;
-}
-
 export class ScriptRunner implements RouteScript, DialogEvents {
   private readonly w: Workspace;
-  private readonly faults: RouteFaults;
   private table: RouteTable;
   private readonly log: Log;
   private readonly avps = new AvpBook();
@@ -39,11 +33,10 @@ export class ScriptRunner implements RouteScript, DialogEvents {
   private eventContext: EventContext | null = null;
   private readonly spare: RequestContext[] = [];
 
-  constructor(w: Workspace, table: RouteTable, log: Log, faults: RouteFaults) {
+  constructor(w: Workspace, table: RouteTable, log: Log) {
     this.w = w;
     this.table = table;
     this.log = log;
-    this.faults = faults;
   }
 
   /** Hands over what routes work with; the proxy needs the runner before it can be made itself. */
@@ -188,7 +181,7 @@ export class ScriptRunner implements RouteScript, DialogEvents {
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const at = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
     const callId = message === null ? '' : message.callId;
-    this.faults.error('route_threw', { route, reason, at, call_id: callId });
+    this.w.faults.error('route_threw', { route, reason, at, call_id: callId });
     if (route !== 'request') this.w.count(COUNTERS.routeErrors);
   }
 }

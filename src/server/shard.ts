@@ -90,8 +90,8 @@ export class ShardCore implements SlotKeeper {
     const clock = options.clock ?? systemClock;
     const faults = new OnceAMinute(log, clock);
     this.log = faults;
-    this.w = new Workspace(this.native, memory, config.listen, config.params, owner);
-    this.runner = new ScriptRunner(this.w, routes, log, faults);
+    this.w = new Workspace(this.native, memory, config.listen, config.params, owner, faults);
+    this.runner = new ScriptRunner(this.w, routes, log);
     this.tracker = new DialogTracker({
       native: this.native,
       memory,

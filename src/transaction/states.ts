@@ -23,8 +23,6 @@ export const T_SUSPENDED = 2;
 export const T_HAD_6XX = 4;
 /** 101-199 were sent upstream: a branch rings. */
 export const T_RANG = 8;
-/** The failure route runs or ran on the present set of branches. */
-export const T_FAILURE_RUN = 16;
 
 /** Answers go to the source port, though the Via does not ask for it: force_rport(). */
 export const T_FORCED_RPORT = 32;
