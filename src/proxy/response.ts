@@ -163,7 +163,10 @@ export class Responses {
     const b = branchAt(branch);
     if (code < 200) {
       if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(branch);
-      if (code > 100 && x[T_STATE] === SERVER_PROCEEDING) this.up.pass(message, code, this.routesOf(b));
+      // A request that is no INVITE gets no provisional answer but 100.  [RFC 4320 4.1]
+      if (code > 100 && x[T_STATE] === SERVER_PROCEEDING && x[T_KIND] === KIND_INVITE_SERVER) {
+        this.up.pass(message, code, this.routesOf(b));
+      }
       return;
     }
     if (code < 300) {
@@ -182,7 +185,8 @@ export class Responses {
       this.negative(null, branch, 408);
       return;
     }
-    this.negative(message, branch, code);
+    if (code === 408 && x[T_KIND] !== KIND_INVITE_SERVER) this.silent(branch);
+    else this.negative(message, branch, code);
   }
 
   private routesOf(b: number): number {
@@ -345,7 +349,7 @@ export class Responses {
     this.negative(null, branch, code);
   }
 
-  /** A non-INVITE that timed out gets no answer, though a failure route sees 408.  [RFC 4320 4.2] */
+  /** A non-INVITE that timed out, here or behind us, gets no answer, though a failure route sees 408.  [RFC 4320 4.2] */
   private silent(branch: number): void {
     const x = this.w.x;
     if (x[T_STATE] !== SERVER_PROCEEDING || !this.allEnded()) return;
