@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::uint32_t kDialogsMin = 64, kTransactionsMin = 64, kChunksMin = 16;
 constexpr std::uint64_t kBytesPerDialog = 1024,
-                        kBytesPerTransaction = 4096;  // of the whole, when the pools are sized
+                        kBytesPerTransaction = 1024;  // of the whole, when the pools are sized
 constexpr std::uint32_t kPoolMax = 1u << 30;
 
 std::uint64_t up_to(std::uint64_t value, std::uint64_t step) noexcept {

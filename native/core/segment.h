@@ -50,7 +50,7 @@ inline constexpr std::uint64_t kSegmentBytesDefault = 256ull << 20;
 /// What a typical confirmed call with one profile takes of the arena, and a live transaction with what it
 /// keeps.
 inline constexpr std::uint64_t kTypicalCallBytes = 512;
-inline constexpr std::uint64_t kTypicalTransactionBytes = 2048;
+inline constexpr std::uint64_t kTypicalTransactionBytes = 1024;
 
 /// Why a segment could not be had; `text` is one line for the operator.
 struct SegmentError {
