@@ -20,8 +20,11 @@ using namespace net;
 // -- the loop
 // ----------------------------------------------------------------------------------------------------------
 
-constexpr int kRoundsMax = 4;                       // batches of one wake, then the event loop has its turn
-constexpr std::uint64_t kBusyMicroseconds = 8'000;  // and not longer than this while windows are waited for
+/// The worker's event loop has its turn after this long at the latest, whatever comes in: look-ups, promises and
+/// messages of the main thread wait for no more.  Between batches the shard waits here, not there: a turn of the event
+/// loop costs as much as a batch of one.
+constexpr std::uint64_t kStayMicroseconds = 4'000;
+constexpr std::uint64_t kMicrosecondsPerTick = kTickMilliseconds * 1'000;
 constexpr std::uint32_t kTimerTicksMax = 100;       // onTick comes at least once a second
 
 std::uint64_t microseconds() noexcept {
@@ -48,6 +51,7 @@ struct Loop {
   napi_async_cleanup_hook_handle hook = nullptr;
   uv_loop_t* uv = nullptr;
   std::vector<uv_poll_t> polls;  // the sockets, and last the mailbox's eventfd
+  std::vector<pollfd> waited;    // the same descriptors
   uv_timer_t timer{};
   std::uint64_t timer_at = 0;  // uv milliseconds
   std::size_t open_handles = 0;
@@ -84,6 +88,13 @@ bool call_back(Loop* loop, Callback which, std::uint32_t count) {
 
 void arm_timer(Loop* loop);
 
+/// Microseconds until onTick is due, as far as the loop's own time tells.
+std::uint64_t until_timer(const Loop* loop) noexcept {
+  if (loop->timer_at == 0) return kMicrosecondsPerTick;
+  const std::uint64_t now_ms = uv_hrtime() / 1'000'000;
+  return loop->timer_at > now_ms ? (loop->timer_at - now_ms) * 1'000 : 0;
+}
+
 bool end_of_batch(Loop* loop) {
   Road& road = *loop->shard.road;
   road.flush();
@@ -94,12 +105,33 @@ bool end_of_batch(Loop* loop) {
   return alive;
 }
 
-/// Lets datagrams gather; a letter ends the wait.
-void wait_in_window(Loop* loop, std::uint64_t wait_us) {
-  pollfd letters{loop->wakes->descriptor(loop->shard.owner), POLLIN, 0};
-  const timespec timeout{static_cast<time_t>(wait_us / 1'000'000),
-                         static_cast<long>(wait_us % 1'000'000 * 1000)};
-  ppoll(&letters, 1, &timeout, nullptr);
+timespec timespec_of(std::uint64_t microseconds) noexcept {
+  return {static_cast<time_t>(microseconds / 1'000'000), static_cast<long>(microseconds % 1'000'000 * 1000)};
+}
+
+/// Lets datagrams gather until `until`; a letter ends the wait, another shard's datagram does not.
+std::uint64_t wait_in_window(Loop* loop, std::uint64_t now, std::uint64_t wait_us) {
+  const std::uint32_t owner = loop->shard.owner;
+  pollfd mail{loop->wakes->descriptor(owner), POLLIN, 0};
+  const std::uint64_t until = now + wait_us;
+  while (now < until) {
+    const timespec timeout = timespec_of(until - now);
+    if (ppoll(&mail, 1, &timeout, nullptr) > 0) {
+      loop->wakes->seen(owner);
+      if (loop->shard.road->mailboxes.letters(owner) != 0) return microseconds();
+    }
+    now = microseconds();
+  }
+  return now;
+}
+
+/// Waits until something arrives, at most `wait_us`.  False: nothing did.
+bool wait_for_more(Loop* loop, std::uint64_t wait_us) {
+  const timespec timeout = timespec_of(wait_us);
+  const int ready = ppoll(loop->waited.data(), loop->waited.size(), &timeout, nullptr);
+  if (ready <= 0) return false;
+  if (loop->waited.back().revents != 0) loop->wakes->seen(loop->shard.owner);
+  return true;
 }
 
 bool letters(Loop* loop) {
@@ -113,18 +145,19 @@ void rounds(Loop* loop) {
   Road& road = *shard.road;
   const std::uint64_t began = microseconds();
   std::uint64_t now = began;
-  for (int round = 0; round < kRoundsMax && now - began < kBusyMicroseconds; ++round) {
-    if (const std::uint64_t wait = loop->window.wait(now); wait != 0) {
-      wait_in_window(loop, wait);
-      now = microseconds();
-    }
+  for (;;) {
+    if (const std::uint64_t wait = loop->window.wait(now); wait != 0) now = wait_in_window(loop, now, wait);
     const std::uint32_t count = road.receive();
-    loop->window.received(count, now);
-    if (count == 0) break;
-    if (!call_back(loop, kOnBatch, count) || !end_of_batch(loop)) return;
+    loop->window.received(road.arrived, now);
+    if (count != 0 && (!call_back(loop, kOnBatch, count) || !end_of_batch(loop))) return;
     if (!letters(loop)) return;
     now = microseconds();
-    if (count < kBatchMax && loop->window.wait(now) == 0) break;
+    if (now - began >= kStayMicroseconds) break;
+    if (road.arrived == kBatchMax || road.mailboxes.has_datagrams(shard.owner)) continue;
+    if (loop->window.wait(now) != 0) continue;
+    const std::uint64_t left = std::min(kStayMicroseconds - (now - began), until_timer(loop));
+    if (left == 0 || !wait_for_more(loop, left)) break;
+    now = microseconds();
   }
   if (road.mailboxes.has_datagrams(shard.owner) || road.mailboxes.letters(shard.owner) != 0) {
     loop->wakes->wake(shard.owner);  // not all: after the event loop's turn
@@ -153,7 +186,9 @@ void arm_timer(Loop* loop) {
   if (loop->closing) return;
   ShardState& shard = loop->shard;
   const std::uint32_t ticks = shard.transactions.quiet_ticks(shard.owner, shard.clock.tick(), kTimerTicksMax);
-  const std::uint64_t delay = std::max<std::uint64_t>(ticks, 1) * kTickMilliseconds;
+  // Behind: the next tick comes at once, after the event loop's turn.
+  const bool late = ticks == 0 || shard.segment->dialog_wheel(shard.owner).behind(shard.clock.boot_seconds());
+  const std::uint64_t delay = late ? 1 : std::uint64_t{ticks} * kTickMilliseconds;
   const std::uint64_t at = uv_now(loop->uv) + delay;
   if (loop->timer_at != 0 && loop->timer_at <= at) return;
   loop->timer_at = at;
@@ -221,6 +256,8 @@ napi_value start(napi_env env, napi_callback_info info) {
   const std::span<const int> sockets = shard.road->wire->descriptors();
   const int mail = loop->wakes->descriptor(shard.owner);
   loop->polls.resize(sockets.size() + 1);
+  for (const int socket : sockets) loop->waited.push_back({socket, POLLIN, 0});
+  loop->waited.push_back({mail, POLLIN, 0});
   for (std::size_t n = 0; n < loop->polls.size(); ++n) {
     uv_poll_t& poll = loop->polls[n];
     poll.data = loop;
@@ -262,6 +299,8 @@ void stop(ShardState& shard) {
 // -------------------------------------------------------------------------------------------------------------
 
 std::uint32_t receive(ShardState& shard) noexcept { return shard.road->receive(); }
+
+void send_queued(ShardState& shard) noexcept { shard.road->send_queued(); }
 
 std::uint32_t flush(ShardState& shard) noexcept {
   shard.road->flush();
@@ -532,6 +571,7 @@ void register_net(ShardBuilder& builder) {
   builder.method<&stop>("stop");
   builder.method<&receive>("receive");
   builder.method<&flush>("flush");
+  builder.method<&send_queued>("sendQueued");
   builder.method<&keep_slot>("keepSlot");
   builder.method<&release_slot>("releaseSlot");
   builder.method<&forward>("forward");

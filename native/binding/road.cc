@@ -72,6 +72,7 @@ std::uint32_t Road::receive() noexcept {
   }
 
   const std::uint32_t from_wire = wire->receive(slots, batch + count * kBatchWords, kBatchMax - count);
+  arrived = count + from_wire;
   std::uint64_t received_bytes = 0;
   std::uint32_t mine = count;
   for (std::uint32_t n = count; n < count + from_wire; ++n) {

@@ -49,6 +49,7 @@ struct Road {
   Mailboxes mailboxes;
   net::Outbox outbox;
   std::uint32_t batch_count = 0;
+  std::uint32_t arrived = 0;  // datagrams of the last receive, those of other shards included
   std::uint32_t kept = 0;
   std::uint64_t owners_to_wake = 0;  // bit per owner
   std::uint64_t failures_counted = 0, sent_counted = 0;

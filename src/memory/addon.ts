@@ -154,6 +154,8 @@ export type Shard = {
   receive(): number;
   /** Ends a batch: sends what is queued, takes slots back.  Returns how many sends failed (described in XList, see start). */
   flush(): number;
+  /** Sends what is queued without ending the batch: what the queued messages were made of is needed no more. */
+  sendQueued(): void;
   /** Keeps slot `slot` of the batch in hand out of circulation until releaseSlot: its message belongs to a suspended
    *  route.  Status full: KeptSlotsMax are kept already. */
   keepSlot(slot: number): number;

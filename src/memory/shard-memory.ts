@@ -8,6 +8,8 @@ const PAGE_BYTES = 65_536;
 /** Scratch for a stored request that is parsed again: the largest datagram and its words. */
 const REQUEST_ROOM_BYTES = 66 * 1024;
 const URI_ROOM_BYTES = 128;
+const WORDS_OFFSET = constant('WordsOffset');
+const WORDS_BYTES = constant('WordsBytes');
 
 export class ShardMemory {
   readonly wasm: WebAssembly.Memory;
@@ -20,6 +22,8 @@ export class ShardMemory {
   /** X: registers and arguments of native calls. */
   readonly exchange: Uint32Array;
   readonly scratch: Scratch;
+  /** Offset of the words of the message in hand: one place for all, which stays in the processor's cache. */
+  readonly messageWords: number;
   /** Offset of the words of the URI in hand. */
   readonly uriWords: number;
   /** Where a stored message is copied to be parsed again: two places, for a request inside the handling of a reply. */
@@ -34,8 +38,7 @@ export class ShardMemory {
     this.exchange = new Uint32Array(new SharedArrayBuffer(constant('ExchangeWords') * 4));
     const scratchAt = constant('ScratchOffset');
     const scratchEnd = scratchAt + constant('ScratchBytes');
-    const wordsBytes = constant('WordsBytes');
-    const parkedBytes = REQUEST_ROOM_BYTES + wordsBytes;
+    const parkedBytes = REQUEST_ROOM_BYTES + WORDS_BYTES;
     const parked = [];
     let end = scratchEnd;
     for (let n = 0; n < 2; n++) {
@@ -43,8 +46,15 @@ export class ShardMemory {
       parked.push({ at: end, room: REQUEST_ROOM_BYTES - 64, words: end + REQUEST_ROOM_BYTES });
     }
     this.parked = parked;
+    this.messageWords = (end - WORDS_BYTES) & ~63;
+    end = this.messageWords;
     this.uriWords = end - URI_ROOM_BYTES;
     this.scratch = new Scratch(this.bytes, this.buffer, scratchAt, this.uriWords - 64);
+  }
+
+  /** Offset of the words of a message that stays in receive slot `slot`. */
+  wordsOfSlot(slot: number): number {
+    return WORDS_OFFSET + slot * WORDS_BYTES;
   }
 
   /** Text of M as a string: latin1, for logs and script values. */

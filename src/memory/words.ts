@@ -100,7 +100,6 @@ export const BATCH_WORDS = constant('BatchWords');
 export const N_SLOT = 0;
 export const N_MESSAGE = 1;
 export const N_LENGTH = 2;
-export const N_WORDS = 3;
 export const N_FLOW = 4;
 export const N_PORT = 5;
 export const N_ADDRESS0 = 6;

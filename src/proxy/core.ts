@@ -63,9 +63,9 @@ import {
   BRANCH_COMPLETED,
   KIND_INVITE_SERVER,
   KIND_NON_INVITE_SERVER,
-  SERVER_CONFIRMED,
   SERVER_PROCEEDING,
   T_CANCELLED,
+  T_FAILS_OVER,
   T_FORCED_RPORT,
   T_SUSPENDED,
 } from '../transaction/states.js';
@@ -93,8 +93,10 @@ const SCRATCH_PER_DUE_BYTES = 80 * 1024;
 
 const RETRY_AFTER = 'Retry-After: 5\r\n';
 
-/** Told when a route outlives its call; the shard keeps its message in place until it is released. */
-export interface SlotKeeper {
+/** What the shard does for the proxy: keeps messages in place, sends what is queued. */
+export interface ShardPort {
+  /** Sends what is queued, and has branches fail whose copy could not be sent. */
+  flush(): void;
   /** Takes the message's slot out of circulation.  False: no slot can be spared. */
   keep(message: Message): boolean;
   release(message: Message): void;
@@ -110,7 +112,7 @@ export class ProxyCore {
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
   private readonly resolver: NameResolver;
-  private readonly slots: SlotKeeper;
+  private readonly shard: ShardPort;
   private readonly hops: NextHop[] = [];
   private readonly loopCheck: LoopCheck;
   private readonly due = new Uint32Array(DUE_PER_TICK_MAX);
@@ -122,13 +124,13 @@ export class ProxyCore {
     observer: ProxyObserver,
     script: RouteScript,
     resolver: NameResolver,
-    slots: SlotKeeper,
+    shard: ShardPort,
   ) {
     this.w = w;
     this.observer = observer;
     this.script = script;
     this.resolver = resolver;
-    this.slots = slots;
+    this.shard = shard;
     this.up = new Upstream(w, observer);
     this.down = new Downstream(w, observer);
     this.responses = new Responses(w, observer, script, this.up, this.down);
@@ -219,7 +221,6 @@ export class ProxyCore {
     const message = passage.message;
     if (w.native.transactionMatch(message.at, message.w * 4, 1) === STATUS_OK) {
       if (!inviteAcknowledged(w.x, w.now, w.timers)) return false;
-      if (w.x[T_STATE] === SERVER_CONFIRMED && this.responses.allEnded()) w.native.transactionShed();
       w.native.transactionStore();
       w.count(COUNTERS.acksAbsorbed);
       return true;
@@ -239,7 +240,7 @@ export class ProxyCore {
     if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_CANCELLED) !== 0) return true;
     x[T_FLAGS] = x[T_FLAGS]! | T_CANCELLED;
     this.down.cancelPending();
-    if (x[T_BRANCH_COUNT] === 0) this.responses.answerOwn(487);
+    if (this.responses.allEnded()) this.responses.answerOwn(487);
     w.native.transactionStore();
     return true;
   }
@@ -366,6 +367,8 @@ export class ProxyCore {
     passage.transactionGeneration = x[T_GENERATION]!;
     this.observer.relayed(message);
     w.count(COUNTERS.serverTransactions);
+    // From here on it has its deadline, whatever a branch route does to this worker.
+    w.native.transactionStore();
     return true;
   }
 
@@ -381,7 +384,7 @@ export class ProxyCore {
 
   /** `t_relay()`: forwards the request to its targets.  True: it went out, waits for a name, or was answered. */
   relay(passage: Passage): boolean {
-    if (passage.answered) return false;
+    if (passage.answered || (passage.relayed && !passage.isFailure)) return false;
     const message = passage.message;
     if (isExhausted(message)) {
       this.w.count(COUNTERS.tooManyHops);
@@ -414,6 +417,7 @@ export class ProxyCore {
     }
     const before = x[T_BRANCH_COUNT]!;
     this.keepDecisions(passage);
+    this.observer.relayed(passage.message);
     this.addBranches(passage);
     return x[T_BRANCH_COUNT]! > before;
   }
@@ -422,14 +426,15 @@ export class ProxyCore {
   private findHops(passage: Passage): NextHop | null {
     const { w, resolver } = this;
     const count = 1 + passage.targets.length;
+    let unknown: NextHop | null = null;
     for (let n = 0; n < count; n++) {
       const hop = this.hops[n]!;
       const target = n === 0 ? passage.requestUri : passage.targets[n - 1]!;
       const status = hop.find(w, resolver, passage, target);
       this.hopStatus[n] = status;
-      if (status === HOP_UNKNOWN_NAME) return hop;
+      if (status === HOP_UNKNOWN_NAME && unknown === null) unknown = hop;
     }
-    return null;
+    return unknown;
   }
 
   private readonly hopStatus = new Int32Array(TARGETS_MAX);
@@ -502,7 +507,7 @@ export class ProxyCore {
   suspend(passage: Passage): boolean {
     const { w } = this;
     if (!this.newTransaction(passage)) return false;
-    if (!passage.detached && passage.message.slot >= 0 && !this.slots.keep(passage.message)) {
+    if (!passage.detached && passage.message.slot >= 0 && !this.shard.keep(passage.message)) {
       this.reply(passage, 503);
       return false;
     }
@@ -511,6 +516,8 @@ export class ProxyCore {
     const x = w.x;
     x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
     x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
+    // Until then nothing else ends it, whatever fr_timer says.
+    x[T_END_DUE] = 0;
     w.native.transactionStore();
     return true;
   }
@@ -533,7 +540,7 @@ export class ProxyCore {
   leave(passage: Passage): void {
     passage.parked = this.observer.park();
     this.w.tally.post();
-    this.w.native.flush();
+    this.shard.flush();
     this.w.scratch.reset();
   }
 
@@ -550,23 +557,23 @@ export class ProxyCore {
     this.observer.resume(passage.parked);
     if (this.resume(passage)) {
       x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
-      x[T_ROUTE_DUE] = 0;
+      if ((x[T_FLAGS]! & T_FAILS_OVER) === 0) x[T_ROUTE_DUE] = 0;
       // A route that did nothing about the request leaves it to its deadline: nobody else will answer.
       if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = w.now + w.timers.waitTicks;
       w.native.transactionStore();
     }
     this.observer.scriptEnded(passage.message, true);
-    if (passage.message.slot >= 0) this.slots.release(passage.message);
+    if (passage.message.slot >= 0) this.shard.release(passage.message);
     passage.detached = false;
     if (this.spare.length < TARGETS_MAX) this.spare.push(passage);
-    w.native.flush();
+    this.shard.flush();
   }
 
   /** A relay that needs a name first; goes on when the resolver knows. */
   private waitForName(passage: Passage, hop: NextHop, stateless: boolean): boolean {
     if (stateless) {
       // Nothing keeps an ACK: the name is found out for its copies.
-      void this.resolver.resolve(hop.host, hop.namePort, '');
+      void this.resolver.resolve(hop.host, hop.namePort, hop.transport);
       return false;
     }
     if (!this.suspend(passage)) return true;
@@ -579,8 +586,9 @@ export class ProxyCore {
 
   private askForName(passage: Passage, hop: NextHop): void {
     passage.waitsForName = true;
+    passage.namesAsked++;
     const go = (): void => this.relayWithName(passage);
-    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, '')).then(go, go);
+    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, hop.transport)).then(go, go);
   }
 
   private relayWithName(passage: Passage): void {
@@ -590,7 +598,7 @@ export class ProxyCore {
     this.observer.resume(passage.parked);
     if (this.resume(passage)) {
       const unknown = this.findHops(passage);
-      if (unknown !== null) {
+      if (unknown !== null && passage.namesAsked < TARGETS_MAX) {
         this.askForName(passage, unknown);
         this.leave(passage);
         return;
@@ -601,7 +609,7 @@ export class ProxyCore {
     }
     passage.parked = this.observer.park();
     if (!passage.routeWaits) this.finish(passage);
-    else w.native.flush();
+    else this.shard.flush();
   }
 
   /** A failure route relays to a name: its copy of the request is not kept, so the route's target is tried once known. */
@@ -610,29 +618,45 @@ export class ProxyCore {
     const x = w.x;
     const index = x[T_INDEX]!;
     const generation = x[T_GENERATION]!;
-    const destination = passage.destination;
-    const requestUri = passage.requestUri;
-    x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
+    const wish = {
+      destination: passage.destination,
+      requestUri: passage.requestUri,
+      targets: [...passage.targets],
+    };
+    this.keepDecisions(passage);
+    x[T_FLAGS] = x[T_FLAGS]! | T_FAILS_OVER;
     x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
     const go = (): void => {
       if (w.native.transactionLoad(index, generation) !== STATUS_OK) return;
-      if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_SUSPENDED) === 0) return;
-      x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
-      x[T_ROUTE_DUE] = 0;
-      if (this.responses.loadStored()) {
-        const stored = this.responses.storedPassage;
-        stored.destination = destination;
-        stored.requestUri = requestUri;
-        const before = x[T_BRANCH_COUNT]!;
-        const failed = this.findHops(stored) === null ? this.addBranches(stored) : 478;
-        if (x[T_BRANCH_COUNT] === before) this.up.answer(stored, failed);
-      }
+      if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_FAILS_OVER) === 0) return;
+      this.failOver(wish);
       w.native.transactionStore();
-      w.native.flush();
+      w.tally.post();
+      this.shard.flush();
     };
-    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, '')).then(go, go);
+    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, hop.transport)).then(go, go);
     passage.relayed = true;
     return true;
+  }
+
+  /** The name is known, or will not be: the branches of a failure route that waited for it. */
+  private failOver(wish: Pick<Passage, 'destination' | 'requestUri' | 'targets'>): void {
+    const { w } = this;
+    const x = w.x;
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_FAILS_OVER;
+    x[T_ROUTE_DUE] = 0;
+    if (!this.responses.loadStored()) return;
+    const stored = this.responses.storedPassage;
+    stored.destination = wish.destination;
+    stored.requestUri = wish.requestUri;
+    stored.targets.push(...wish.targets);
+    this.observer.begin(stored.message);
+    this.observer.adopt();
+    const before = x[T_BRANCH_COUNT]!;
+    this.findHops(stored);
+    const failed = this.addBranches(stored);
+    if (x[T_BRANCH_COUNT] === before) this.up.answer(stored, failed);
+    this.observer.scriptEnded(stored.message, true);
   }
 
   // -- time ----------------------------------------------------------------------------------------------------------
@@ -643,10 +667,7 @@ export class ProxyCore {
     const count = Math.min(w.native.transactionAdvance(), DUE_PER_TICK_MAX);
     for (let n = 0; n < count; n++) due[n] = w.x[X_LIST + n]!;
     for (let n = 0; n < count; n++) {
-      if (!w.scratch.hasRoom(SCRATCH_PER_DUE_BYTES)) {
-        w.native.flush();
-        w.scratch.reset();
-      }
+      w.makeRoom(SCRATCH_PER_DUE_BYTES);
       if (w.native.transactionLoadIndex(due[n]!) === STATUS_OK) this.fire();
     }
     this.observer.tick();
@@ -709,7 +730,7 @@ export class ProxyCore {
     this.w.count(COUNTERS.routeTimeouts);
     const x = this.w.x;
     x[T_ROUTE_DUE] = 0;
-    x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+    x[T_FLAGS] = x[T_FLAGS]! & ~(T_SUSPENDED | T_FAILS_OVER);
     if (x[T_STATE] !== SERVER_PROCEEDING || !this.responses.allEnded()) return;
     if (x[T_KIND] === KIND_INVITE_SERVER) this.responses.answerOwn(408);
     else this.responses.giveUp();

@@ -56,6 +56,10 @@ export function branchAt(n: number): number {
 }
 
 const STATUS_OK = 0;
+/** Longest datagram: the answer whose To an ACK takes. */
+const MESSAGE_BYTES_MAX = 65_535;
+/** What an ACK or CANCEL adds to the copy's header fields. */
+const REQUEST_BYTES = 1_024;
 const EDITS_TOO_MANY = 6;
 
 export class Downstream {
@@ -168,6 +172,7 @@ export class Downstream {
   private sendForCopy(branch: number, method: string, answer: Message | null): void {
     const { w, out, copy } = this;
     if (!w.parkBranchRequest(1, copy, branch)) return;
+    w.makeRoom(copy.length + MESSAGE_BYTES_MAX + REQUEST_BYTES);
     const x = w.x;
     const b = branchAt(branch);
     out.to(

@@ -37,6 +37,8 @@ export class NextHop {
   flow = 0;
   host = '';
   namePort = 0;
+  /** '' when the URI names none. */
+  transport = '';
 
   /** Finds the hop of one target; `target` null: the request's own R-URI. */
   find(w: Workspace, resolver: NameResolver, passage: Passage, target: string | null): number {
@@ -94,7 +96,8 @@ export class NextHop {
     }
     this.host = w.memory.text(host, hostLength).toLowerCase();
     this.namePort = port;
-    const answer = resolver.lookup(this.host, port, transport === TRANSPORT_UDP ? 'udp' : '');
+    this.transport = transport === TRANSPORT_UDP ? 'udp' : '';
+    const answer = resolver.lookup(this.host, port, this.transport);
     if (answer === null) return HOP_UNKNOWN_NAME;
     const found = answer.destinations[0];
     if (found === undefined) return HOP_UNREACHABLE;

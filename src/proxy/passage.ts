@@ -59,6 +59,8 @@ export class Passage {
   detached = false;
   routeWaits = false;
   waitsForName = false;
+  /** Names asked for so far. */
+  namesAsked = 0;
   /** What the observer knows of it meanwhile. */
   parked: unknown = null;
   /** $avp; moved to the transaction when there is one. */
@@ -97,6 +99,7 @@ export class Passage {
     this.detached = false;
     this.routeWaits = false;
     this.waitsForName = false;
+    this.namesAsked = 0;
     this.parked = null;
     if (this.avps !== null) this.avps = null;
     this.isFailure = false;

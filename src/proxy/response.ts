@@ -49,6 +49,7 @@ import {
   B_CANCEL_WANTED,
   B_RECORD_ROUTES,
   B_TIMED_OUT,
+  BRANCH_CALLING,
   BRANCH_COMPLETED,
   BRANCH_PROCEEDING,
   BRANCH_SPENT,
@@ -57,9 +58,9 @@ import {
   SERVER_COMPLETED,
   SERVER_PROCEEDING,
   T_CANCELLED,
+  T_FAILS_OVER,
   T_FORCED_RPORT,
   T_HAD_6XX,
-  T_SUSPENDED,
 } from '../transaction/states.js';
 import { Decisions } from './decisions.js';
 import { branchAt, type Downstream } from './downstream.js';
@@ -70,6 +71,10 @@ import { BranchName, readSender } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
 const STATUS_OK = 0;
+/** What an answer of our own adds to the request's header fields. */
+const ANSWER_BYTES = 4_096;
+/** Scratch for an answer that was kept, and for the challenges that go with it. */
+const ROOM_TO_CONCLUDE_BYTES = 512 * 1024;
 
 export class Responses {
   private readonly w: Workspace;
@@ -112,10 +117,7 @@ export class Responses {
       return;
     }
     const code = message.code;
-    if (!this.replyRoute(message, code)) {
-      w.native.transactionStore();
-      return;
-    }
+    const kept = this.replyRoute(message, code);
     const now = w.now;
     const answer =
       x[T_KIND] === KIND_INVITE_SERVER
@@ -128,7 +130,7 @@ export class Responses {
       w.count(COUNTERS.repliesAbsorbed);
     } else {
       if (answer === ANSWER_PASSED_WITH_ACK) this.down.sendAck(branch, message);
-      this.passed(message, branch, code);
+      this.passed(message, branch, code, kept);
     }
     w.native.transactionStore();
   }
@@ -153,18 +155,18 @@ export class Responses {
   private replyRoute(message: Message, code: number): boolean {
     const route = this.w.x[T_ON_REPLY]!;
     if (route === 0 && !this.script.hasReplyForAll) return true;
-    this.observer.adopt();
+    this.observer.begin(message);
     return this.script.reply(route, message) || code >= 200;
   }
 
   /** An answer that the machine did not absorb. */
-  private passed(message: Message, branch: number, code: number): void {
+  private passed(message: Message, branch: number, code: number, kept: boolean): void {
     const x = this.w.x;
     const b = branchAt(branch);
     if (code < 200) {
       if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(branch);
       // A request that is no INVITE gets no provisional answer but 100.  [RFC 4320 4.1]
-      if (code > 100 && x[T_STATE] === SERVER_PROCEEDING && x[T_KIND] === KIND_INVITE_SERVER) {
+      if (kept && code > 100 && x[T_STATE] === SERVER_PROCEEDING && x[T_KIND] === KIND_INVITE_SERVER) {
         this.up.pass(message, code, this.routesOf(b));
       }
       return;
@@ -213,18 +215,27 @@ export class Responses {
     this.conclude(message, branch);
   }
 
-  /** Whether every branch has its final answer. */
+  /** Whether every branch has its final answer; one that a worker died over before it was sent counts as ended. */
   allEnded(): boolean {
     const x = this.w.x;
-    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++)
-      if (x[branchAt(n) + B_STATE]! < BRANCH_COMPLETED) return false;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
+      const state = x[branchAt(n) + B_STATE]!;
+      if (state === BRANCH_CALLING || state === BRANCH_PROCEEDING) return false;
+    }
     return true;
+  }
+
+  private hasNegative(): boolean {
+    const x = this.w.x;
+    for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) if (x[branchAt(n) + B_CODE]! >= 300) return true;
+    return false;
   }
 
   /** All branches ended without success: a failure route may go on, else the best answer goes upstream. */
   private conclude(message: Message | null, branch: number): void {
     const { w } = this;
     const x = w.x;
+    w.makeRoom(ROOM_TO_CONCLUDE_BYTES);
     const best = this.best();
     const code = x[branchAt(best) + B_CODE]!;
     if (
@@ -247,6 +258,7 @@ export class Responses {
       this.up.passKept(this.kept, code, this.routesOf(branchAt(best)));
       return;
     }
+    this.up.noMoreLines();
     this.answerOwn(code);
   }
 
@@ -267,12 +279,13 @@ export class Responses {
   /** Number of the branch with the best answer: 6xx first, else the lowest class, in it what lets the caller go on. */
   private best(): number {
     const x = this.w.x;
+    const isInvite = x[T_KIND] === KIND_INVITE_SERVER;
     let best = -1;
     let bestRank = 0;
     for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
       const b = branchAt(n);
       if (x[b + B_STATE] !== BRANCH_COMPLETED) continue;
-      const rank = rankOf(x[b + B_CODE]!);
+      const rank = rankOf(x[b + B_CODE]!, isInvite);
       if (best < 0 || rank < bestRank) {
         best = n;
         bestRank = rank;
@@ -291,11 +304,17 @@ export class Responses {
     x[T_ON_FAILURE] = 0;
     stored.isFailure = true;
     const before = x[T_BRANCH_COUNT]!;
+    // If the route never returns, the successor of this worker finds it done with and only waits for its end.
+    const endDue = x[T_END_DUE]!;
+    x[T_END_DUE] = w.now + w.timers.waitTicks;
+    w.native.transactionStore();
+    x[T_END_DUE] = endDue;
     this.observer.begin(stored.message);
     this.observer.adopt();
     this.script.failure(route, stored, code);
+    this.observer.scriptEnded(stored.message, true);
     if (x[T_STATE] !== SERVER_PROCEEDING) return true;
-    if (x[T_BRANCH_COUNT] === before && (x[T_FLAGS]! & T_SUSPENDED) === 0) return false;
+    if (x[T_BRANCH_COUNT] === before && (x[T_FLAGS]! & T_FAILS_OVER) === 0) return false;
     for (let n = 0; n < before; n++) x[branchAt(n) + B_STATE] = BRANCH_SPENT;
     x[branchAt(best) + B_STATE] = BRANCH_SPENT;
     return true;
@@ -320,7 +339,9 @@ export class Responses {
 
   /** Answers the transaction in hand by ourselves, from its stored request. */
   answerOwn(code: number, reason?: string): void {
-    if (this.loadStored()) this.up.answer(this.stored, code, reason);
+    if (!this.loadStored()) return;
+    this.w.makeRoom(this.stored.message.length + ANSWER_BYTES);
+    this.up.answer(this.stored, code, reason);
   }
 
   /** A branch's patience is over: its result is a code of ours. */
@@ -328,13 +349,13 @@ export class Responses {
     this.w.count(COUNTERS.timeouts);
     const x = this.w.x;
     const b = branchAt(branch);
+    x[b + B_FINAL_DUE] = 0;
     const isInvite = x[T_KIND] === KIND_INVITE_SERVER;
     if (isInvite && x[b + B_STATE] === BRANCH_PROCEEDING && (x[T_FLAGS]! & T_CANCELLED) === 0) {
       x[b + B_FLAGS] = x[b + B_FLAGS]! | B_TIMED_OUT;
       this.down.cancel(branch);
       return;
     }
-    x[b + B_FINAL_DUE] = 0;
     this.lost(branch, (x[T_FLAGS]! & T_CANCELLED) !== 0 ? 487 : 408);
   }
 
@@ -374,8 +395,10 @@ export class Responses {
   /** A transaction that succeeded and waits for nothing needs its request no more. */
   private shedWhenDone(): void {
     const x = this.w.x;
-    const succeeded = x[T_KIND] === KIND_INVITE_SERVER ? x[T_STATE] === SERVER_ACCEPTED : x[T_CODE]! >= 200;
-    if (succeeded && this.allEnded()) this.w.native.transactionShed();
+    const isInvite = x[T_KIND] === KIND_INVITE_SERVER;
+    const succeeded = isInvite ? x[T_STATE] === SERVER_ACCEPTED : x[T_CODE]! >= 200;
+    // A negative answer of another branch may be repeated, and each copy wants its ACK.
+    if (succeeded && this.allEnded() && !(isInvite && this.hasNegative())) this.w.native.transactionShed();
   }
 }
 
@@ -393,11 +416,13 @@ function bindUpstream(w: Workspace, passage: Passage): void {
 }
 
 /** Lower is better.  [16.7 step 6] */
-function rankOf(code: number): number {
+function rankOf(code: number, isInvite: boolean): number {
   if (code >= 600) return code - 600;
   const hundred = Math.floor(code / 100);
   const preferred = code === 401 || code === 407 || code === 415 || code === 420 || code === 484;
   // A 503 says "do not come back for a while", which the caller must not take for us.
   if (code === 503) return 9_000;
+  // A 408 must not go up at all to a request that is no INVITE.  [RFC 4320 4.2]
+  if (code === 408 && !isInvite) return 8_999;
   return hundred * 1_000 + (preferred ? 0 : 500) + (code % 100);
 }

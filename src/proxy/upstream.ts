@@ -24,6 +24,9 @@ import type { Passage } from './passage.js';
 import type { ProxyObserver } from './ports.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
+/** Longest datagram. */
+const MESSAGE_BYTES_MAX = 65_535;
+
 export class Upstream {
   private readonly w: Workspace;
   private readonly observer: ProxyObserver;
@@ -53,7 +56,7 @@ export class Upstream {
     writeAnswer(this.out, this.w, passage, code, reason, extra);
     this.out.send();
     this.w.count(COUNTERS.statelessReplies);
-    passage.answered = true;
+    if (code >= 200) passage.answered = true;
   }
 
   /** Answers in the transaction in hand; nothing if it has its final answer.  A 100 is not kept: it can be made again. */
@@ -93,6 +96,7 @@ export class Upstream {
     const { scratch } = this.w;
     if (this.linesLength === 0) this.linesAt = scratch.at;
     for (let n = 0; n < answer.headerCount; n++) {
+      if (!scratch.hasRoom(2 * MESSAGE_BYTES_MAX)) break;
       const id = answer.headerId(n);
       if (id !== HDR_WWW_AUTHENTICATE && id !== HDR_PROXY_AUTHENTICATE) continue;
       const line = answer.headerLine(n);

@@ -75,6 +75,13 @@ export class Workspace {
     return this.x[X_TICK]!;
   }
 
+  /** Makes room in the scratch: what is queued is sent, so that its text is needed no more. */
+  makeRoom(bytes: number): void {
+    if (this.scratch.hasRoom(bytes)) return;
+    this.native.sendQueued();
+    this.scratch.reset();
+  }
+
   newMessage(): Message {
     return new Message(this.memory.bytes, this.memory.words, this.memory.buffer);
   }

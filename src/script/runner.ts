@@ -167,7 +167,8 @@ export class ScriptRunner implements RouteScript, DialogEvents {
       core.settled(passage);
       if (this.spare.length < SPARE_CONTEXTS_MAX) this.spare.push(context);
     };
-    promise.then(settle, (error) => {
+    // Never before the request has been put aside, however soon it settles.
+    Promise.resolve(promise).then(settle, (error) => {
       this.fault('request', passage.message, error);
       if (core.enter(passage)) {
         core.routeFailed(passage);

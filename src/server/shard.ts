@@ -21,12 +21,11 @@ import {
   N_MESSAGE,
   N_PORT,
   N_SLOT,
-  N_WORDS,
   X_ARGS,
   X_BATCH,
   X_LIST,
 } from '../memory/words.js';
-import type { SlotKeeper } from '../proxy/core.js';
+import type { ShardPort } from '../proxy/core.js';
 import { ProxyCore } from '../proxy/core.js';
 import type { NameResolver } from '../proxy/ports.js';
 import { COUNTERS, Workspace } from '../proxy/workspace.js';
@@ -35,7 +34,7 @@ import { systemRandom } from '../random.js';
 import type { RouteTable } from '../script/routes.js';
 import { ScriptRunner } from '../script/runner.js';
 import type { Message } from '../sip/message.js';
-import { W_CALL_ID_LEN, W_CALL_ID_OFF } from '../sip/words.js';
+import { W_CALL_ID_LEN, W_CALL_ID_OFF, WORDS } from '../sip/words.js';
 import { SYSTEM_DIRECTORY, SystemDirectory } from '../transport/directory.js';
 import { Resolver } from '../transport/resolve.js';
 
@@ -59,9 +58,11 @@ const FAILURE_WORDS = constant('FailureWords');
 const NO_BRANCH = constant('NoBranch');
 /** Keep-alives of clients behind NAT are this short.  [RFC 5626 4.4.1] */
 const KEEP_ALIVE_BYTES_MAX = 4;
-const FAILURES_MAX = 64;
+/** Scratch that the handling of one datagram may need before it asks again: header text of all its branches. */
+const ROOM_PER_DATAGRAM_BYTES = 256 * 1024;
+const FAILURES_MAX = constant('FailuresMax');
 
-export class ShardCore implements SlotKeeper {
+export class ShardCore implements ShardPort {
   readonly native: Shard;
   readonly core: ProxyCore;
   readonly tracker: DialogTracker;
@@ -144,13 +145,14 @@ export class ShardCore implements SlotKeeper {
     message.slot = x[b + N_SLOT]!;
     message.at = x[b + N_MESSAGE]!;
     message.length = x[b + N_LENGTH]!;
-    message.w = x[b + N_WORDS]! >> 2;
+    message.w = this.w.memory.messageWords >> 2;
     message.flow = x[b + N_FLOW]!;
     message.port = x[b + N_PORT]!;
     message.address0 = x[b + N_ADDRESS0]!;
     message.address1 = x[b + N_ADDRESS0 + 1]!;
     message.address2 = x[b + N_ADDRESS0 + 2]!;
     message.address3 = x[b + N_ADDRESS0 + 3]!;
+    this.w.makeRoom(ROOM_PER_DATAGRAM_BYTES);
     if (message.length <= KEEP_ALIVE_BYTES_MAX) {
       this.w.count(COUNTERS.keepAlives);
       return;
@@ -185,7 +187,7 @@ export class ShardCore implements SlotKeeper {
   }
 
   /** Sends what is queued; branches whose datagram could not be sent fail, which may send more. */
-  private flush(): void {
+  flush(): void {
     for (let rounds = 0; rounds < FLUSH_ROUNDS_MAX; rounds++) {
       const failed = Math.min(this.native.flush(), FAILURES_MAX);
       if (failed === 0) return;
@@ -198,15 +200,21 @@ export class ShardCore implements SlotKeeper {
     for (let i = 0; i < failed * FAILURE_WORDS; i++) failures[i] = x[X_LIST + i]!;
     for (let n = 0; n < failed; n++) {
       const f = n * FAILURE_WORDS;
+      this.w.makeRoom(ROOM_PER_DATAGRAM_BYTES);
       const branch = failures[f + 1]!;
       if (branch !== NO_BRANCH) this.core.sendFailed(failures[f]!, branch);
     }
   }
 
-  // -- SlotKeeper ----------------------------------------------------------------------------------------------------
+  // -- ShardPort ----------------------------------------------------------------------------------------------------
 
   keep(message: Message): boolean {
-    return this.native.keepSlot(message.slot) === 0;
+    if (this.native.keepSlot(message.slot) !== 0) return false;
+    const { memory } = this.w;
+    const words = memory.wordsOfSlot(message.slot) >> 2;
+    memory.words.copyWithin(words, message.w, message.w + WORDS);
+    message.w = words;
+    return true;
   }
 
   release(message: Message): void {

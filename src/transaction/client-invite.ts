@@ -7,11 +7,12 @@ import {
   B_CODE,
   B_END_DUE,
   B_FINAL_DUE,
+  B_FLAGS,
   B_RETRANSMIT_DUE,
   B_RETRANSMIT_INTERVAL,
   B_STATE,
 } from '../memory/words.js';
-import { BRANCH_CALLING, BRANCH_COMPLETED, BRANCH_PROCEEDING } from './states.js';
+import { B_CANCEL_SENT, BRANCH_CALLING, BRANCH_COMPLETED, BRANCH_PROCEEDING } from './states.js';
 import type { Timers } from './timers.js';
 
 /** What an answer means to whoever stands above. */
@@ -54,7 +55,9 @@ export function clientInviteAnswer(
   if (state === BRANCH_CALLING || state === BRANCH_PROCEEDING) {
     if (code < 200) {
       if (state === BRANCH_CALLING) x[b + B_RETRANSMIT_DUE] = 0;
-      if (state === BRANCH_CALLING || code > 100) x[b + B_FINAL_DUE] = now + timers.ringingTicks;
+      const isCancelled = (x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0;
+      if (!isCancelled && (state === BRANCH_CALLING || code > 100))
+        x[b + B_FINAL_DUE] = now + timers.ringingTicks;
       x[b + B_STATE] = BRANCH_PROCEEDING;
       x[b + B_CODE] = code;
       return ANSWER_PASSED;

@@ -24,6 +24,8 @@ export const T_HAD_6XX = 4;
 /** 101-199 were sent upstream: a branch rings. */
 export const T_RANG = 8;
 
+/** A failure route waits for a name. */
+export const T_FAILS_OVER = 16;
 /** Answers go to the source port, though the Via does not ask for it: force_rport(). */
 export const T_FORCED_RPORT = 32;
 
