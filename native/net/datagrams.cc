@@ -231,7 +231,7 @@ std::uint32_t Sockets::receive_buffer_bytes() const noexcept {
   int bytes = 0;
   socklen_t length = sizeof bytes;
   if (!descriptors_.empty()) getsockopt(descriptors_.front(), SOL_SOCKET, SO_RCVBUF, &bytes, &length);
-  return static_cast<std::uint32_t>(bytes);
+  return static_cast<std::uint32_t>(bytes / 2);  // the kernel doubles it, for its own bookkeeping (socket(7))
 }
 
 UdpWire::UdpWire(std::shared_ptr<Sockets> sockets, std::uint32_t worker) noexcept
@@ -244,6 +244,9 @@ UdpWire::UdpWire(std::shared_ptr<Sockets> sockets, std::uint32_t worker) noexcep
     in_[n].msg_hdr.msg_iov = in_pieces_[n];
     in_[n].msg_hdr.msg_iovlen = 2;
     in_[n].msg_hdr.msg_name = &in_names_[n];
+    in_[n].msg_hdr.msg_namelen = sizeof in_names_[n];
+    in_pieces_[n][0] = {nullptr, kSlotBytes};
+    in_pieces_[n][1] = {nullptr, kOverflowBytes};
   }
 }
 
@@ -268,9 +271,10 @@ std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t
     const std::uint32_t wanted = room - received;
     for (std::uint32_t n = 0; n < wanted; ++n) {
       const std::uint32_t slot = slots.peek(n);
-      in_pieces_[n][0] = {memory + slot_at(slot), kSlotBytes};
-      in_pieces_[n][1] = {memory + overflow_at(slot), kOverflowBytes};
-      in_[n].msg_hdr.msg_namelen = sizeof in_names_[n];
+      std::uint8_t* const at = memory + slot_at(slot);
+      if (in_pieces_[n][0].iov_base == at) continue;  // free slots are handed out last in, first out
+      in_pieces_[n][0].iov_base = at;
+      in_pieces_[n][1].iov_base = memory + overflow_at(slot);
     }
     int got = 0;
     do {
@@ -287,6 +291,7 @@ std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t
       std::uint32_t* words = batch + received * kBatchWords;
       describe(words, slot, at, length, socket + 1);
       from_sockaddr(in_names_[n], &words[kNPort], &words[kNAddress0]);
+      in_[n].msg_hdr.msg_namelen = sizeof in_names_[n];  // the kernel wrote how much of it is used
       ++received;
     }
   }
@@ -336,7 +341,7 @@ void UdpWire::send_group(int descriptor, std::span<const Outgoing* const> messag
     }
     const int error = done < 0 ? errno : EIO;
     if (error == EINTR) continue;
-    if ((error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) && waits < kSendWaitsMax) {
+    if (is_full(error) && waits < kSendWaitsMax) {
       ++waits;
       pollfd writable{descriptor, POLLOUT, 0};
       poll(&writable, 1, kSendWaitMs);

@@ -4,6 +4,7 @@
 // memory for tests.  Above it a datagram is described by kBatchWords words, an outgoing message by its
 // destination and pieces.
 #pragma once
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -87,12 +88,18 @@ struct Failure {
   std::uint32_t tag, branch, error;  // errno
 };
 
+/// A full send buffer loses this one message, as the network may: it says nothing about where it was to go.
+[[nodiscard]] constexpr bool is_full(int error) noexcept {
+  return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS;
+}
+
 class Failures {
  public:
+  /// Where the send buffer was full, the branch is not named: it has not failed, retransmission carries on.
   void add(const Outgoing& message, int error) noexcept {
     ++total_;
-    if (count_ < kFailuresMax)
-      list_[count_++] = {message.tag, message.branch, static_cast<std::uint32_t>(error)};
+    const std::uint32_t branch = is_full(error) ? kNoBranch : message.branch;
+    if (count_ < kFailuresMax) list_[count_++] = {message.tag, branch, static_cast<std::uint32_t>(error)};
   }
   [[nodiscard]] std::span<const Failure> list() const noexcept { return {list_, count_}; }
   [[nodiscard]] std::uint64_t total() const noexcept { return total_; }  // since the beginning
@@ -169,7 +176,7 @@ class Sockets {
   /// Datagrams that the kernel dropped because a socket's buffer was full, over all sockets since they were
   /// opened.
   [[nodiscard]] std::uint64_t kernel_drops() const noexcept;
-  /// What the kernel granted, of the first socket.
+  /// What the kernel granted of what was asked for, of the first socket.
   [[nodiscard]] std::uint32_t receive_buffer_bytes() const noexcept;
 
  private:

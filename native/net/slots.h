@@ -72,9 +72,9 @@ class Slots {
   }
   /// The batch is done with the slot; it is free unless it is kept.
   void done(std::uint32_t slot) noexcept { leave(slot, kInBatch); }
-  /// Keeps a slot of the batch; false if it is not in the batch.
+  /// Keeps a slot of the batch; false if it is not in the batch, or kept already.
   [[nodiscard]] bool keep(std::uint32_t slot) noexcept {
-    if (slot >= kSlots || !(state_[slot] & kInBatch)) return false;
+    if (slot >= kSlots || state_[slot] != kInBatch) return false;
     state_[slot] |= kKept;
     return true;
   }

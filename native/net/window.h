@@ -1,8 +1,8 @@
 // net/window.h - the adaptive receive window: whether waiting a little brings a bigger batch.
 //
 // A wake-up costs several times what a datagram costs, so below saturation it pays to let a few gather.  The
-// rate is an average over the last receives; while traffic is sparse nothing is waited for, so a lone call is
-// not delayed.
+// rate is an average over time, not over receives: a call's few messages within a millisecond do not open the
+// window, so a lone call is not delayed; steady traffic does within some tens of milliseconds.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -15,12 +15,13 @@ class Window {
   static constexpr double kExpectedMin = 2.0;
 
   /// 0: never waits.
-  explicit Window(double milliseconds) noexcept : microseconds_(milliseconds * 1000) {}
+  explicit Window(double milliseconds) noexcept
+      : microseconds_(milliseconds * 1000), span_(std::max(kSpanMin, kSpanWindows * microseconds_)) {}
 
   /// A receive at `now` (microseconds of a clock that never goes back) brought `count` datagrams.
   void received(std::uint32_t count, std::uint64_t now) noexcept {
     const double passed = static_cast<double>(std::max<std::uint64_t>(now - last_, 1));
-    rate_ += kWeight * (count / passed - rate_);
+    rate_ += (count - passed * rate_) / (passed + span_);
     last_ = now;
   }
 
@@ -32,8 +33,9 @@ class Window {
   }
 
  private:
-  static constexpr double kWeight = 0.25;  // of the newest receive in the average
-  double microseconds_, rate_ = 0;         // datagrams per microsecond
+  // What the average looks back over: a burst of n alone promises n / kSpanWindows datagrams per window.
+  static constexpr double kSpanMin = 20'000, kSpanWindows = 10;  // microseconds; windows
+  double microseconds_, span_, rate_ = 0;                        // rate_: datagrams per microsecond
   std::uint64_t last_ = 0;
 };
 

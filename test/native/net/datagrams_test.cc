@@ -131,6 +131,7 @@ TEST_CASE("slots: free, in the batch, kept, and free again") {
   CHECK(slot == next);
   CHECK(!w.slots.release(slot));
   CHECK(w.slots.keep(slot));
+  CHECK(!w.slots.keep(slot));  // once only: whoever counts what is kept would count it twice
   w.slots.done(slot);
   w.slots.done(slot);
   CHECK(w.slots.free_count() == kSlots - 1);
@@ -307,7 +308,7 @@ TEST_CASE("udp: what the kernel dropped is counted") {
   auto sockets = Sockets::open(std::vector{here}, 1, 4096, &fault);
   REQUIRE(sockets);
   CHECK(sockets->kernel_drops() == 0);
-  CHECK(sockets->receive_buffer_bytes() >= 4096);
+  CHECK(sockets->receive_buffer_bytes() == 4096);  // what was asked for, not what the kernel adds to it
   Peer peer("127.0.0.1:16114");
   for (int n = 0; n < 100; ++n) peer.send(here, std::string(1000, 'x'));
   UdpWire wire(sockets, 0);
@@ -351,12 +352,14 @@ TEST_CASE("memory: what is put arrives, what is sent is taken, in order; failure
   const std::string text = "text";
   const iovec pieces[] = {piece(text), piece(text)};
   network->fail_sends(endpoint("127.0.0.1:9"), EPERM);
-  REQUIRE(outbox.add({.flow = 1, .to = endpoint("127.0.0.1:9"), .tag = 4}, pieces) == Status::kOk);
+  REQUIRE(outbox.add({.flow = 1, .to = endpoint("127.0.0.1:9"), .tag = 4, .branch = 5}, pieces) ==
+          Status::kOk);
   REQUIRE(outbox.add({.flow = 2, .to = endpoint("[::1]:9")}, pieces) == Status::kOk);
   outbox.flush(first);
   REQUIRE(outbox.failures().list().size() == 1);
   CHECK(outbox.failures().list()[0].tag == 4);
   CHECK(outbox.failures().list()[0].error == EPERM);
+  CHECK(outbox.failures().list()[0].branch == 5);
   const auto left = network->take();
   REQUIRE(left);
   CHECK(left->socket == 1);
@@ -367,6 +370,27 @@ TEST_CASE("memory: what is put arrives, what is sent is taken, in order; failure
   REQUIRE(outbox.add({.flow = 1, .to = endpoint("127.0.0.1:9")}, pieces) == Status::kOk);
   outbox.flush(first);
   CHECK(network->take());
+}
+
+TEST_CASE("memory: a full send buffer is counted, but no branch has failed for it") {
+  auto network = std::make_shared<MemoryNetwork>(std::vector{endpoint("127.0.0.1:5060")}, 1);
+  MemoryWire wire(network, 0);
+  Outbox outbox;
+  const std::string text = "text";
+  const iovec pieces[] = {piece(text)};
+  for (const int error : {EAGAIN, ENOBUFS, ECONNREFUSED}) {
+    CAPTURE(error);
+    network->fail_sends(endpoint("127.0.0.1:9"), error);
+    const std::uint64_t before = outbox.failures().total();
+    REQUIRE(outbox.add({.flow = 1, .to = endpoint("127.0.0.1:9"), .tag = 4, .branch = 2}, pieces) ==
+            Status::kOk);
+    outbox.flush(wire);
+    CHECK(outbox.failures().total() == before + 1);
+    REQUIRE(outbox.failures().list().size() == 1);
+    CHECK(outbox.failures().list()[0].tag == 4);
+    CHECK(outbox.failures().list()[0].branch == (error == ECONNREFUSED ? 2 : kNoBranch));
+    outbox.failures().clear();
+  }
 }
 
 TEST_CASE("wakes: written once until seen") {

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+
 using namespace holdfast::net;
 
 namespace {
@@ -13,8 +16,9 @@ double mean_batch(Window& window, double rate, std::uint64_t* now, int receives)
   std::uint32_t total = 0;
   for (int n = 0; n < receives; ++n) {
     const std::uint64_t wait = window.wait(*now);
-    // Without a wait the loop sleeps until the next datagram.
-    const std::uint64_t passed = wait != 0 ? wait : static_cast<std::uint64_t>(1000 / rate);
+    // Without a wait the loop sleeps until the next datagram, or finds what came while it worked.
+    const auto missing = static_cast<std::uint64_t>(std::ceil(std::max(1 - arrived, 0.0) * 1000 / rate));
+    const std::uint64_t passed = wait != 0 ? wait : missing;
     *now += passed;
     arrived += rate * static_cast<double>(passed) / 1000;
     const auto count = static_cast<std::uint32_t>(arrived);
@@ -22,6 +26,7 @@ double mean_batch(Window& window, double rate, std::uint64_t* now, int receives)
     window.received(count, *now);
     total += count;
     *now += 20;  // work
+    arrived += rate * 0.02;
   }
   return static_cast<double>(total) / receives;
 }
@@ -40,6 +45,33 @@ TEST_CASE("window: sparse traffic is never waited for") {
   std::uint64_t now = 1'000'000;
   CHECK(window.wait(now) == 0);
   CHECK(mean_batch(window, 0.5, &now, 200) == doctest::Approx(1).epsilon(0.05));
+  CHECK(window.wait(now) == 0);
+}
+
+TEST_CASE("window: a call's burst does not make sparse traffic wait") {
+  for (const double milliseconds : {0.5, 2.0, 20.0}) {
+    Window window(milliseconds);
+    std::uint64_t now = 1'000'000;
+    for (int call = 0; call < 100; ++call) {
+      for (int message = 0; message < 3; ++message) {  // INVITE, 100 and 180 within half a millisecond
+        CHECK(window.wait(now) == 0);
+        window.received(1, now);
+        now += 250;
+        CHECK(window.wait(now) == 0);
+      }
+      now += 500'000;
+    }
+    window.received(3, now);  // all three at once
+    CHECK(window.wait(now) == 0);
+  }
+}
+
+TEST_CASE("window: steady traffic opens it, and it closes again with the traffic") {
+  Window window(2);
+  std::uint64_t now = 1'000'000;
+  CHECK(mean_batch(window, 2, &now, 200) > 3);
+  CHECK(window.wait(now) > 0);
+  (void)mean_batch(window, 0.5, &now, 100);
   CHECK(window.wait(now) == 0);
 }
 
