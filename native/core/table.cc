@@ -225,7 +225,11 @@ Status Table::create(const NewDialog& dialog, Words out) noexcept {
   HOLDFAST_KILL_POINT();
 
   LockGuard guard(segment_->entry_lock(record.entry));
-  enter(index);
+  if (const Status status = enter(index); status != Status::kOk) {
+    segment_->arena().free(block);
+    segment_->dialogs().give(index);
+    return status;
+  }
   HOLDFAST_KILL_POINT();
   poke(record.state, static_cast<std::uint8_t>(kUnconfirmed),
        std::memory_order_release);  // from here on it is a dialog
@@ -234,9 +238,30 @@ Status Table::create(const NewDialog& dialog, Words out) noexcept {
   return Status::kOk;
 }
 
-/// Gives the record the entry's next h_id and puts it into both indexes; its entry is locked.
-void Table::enter(std::uint32_t index) noexcept {
+/// Puts the record at the end of its Call-ID's chain; kLimit: there are too many of that Call-ID.
+Status Table::enter_call_id(std::uint32_t index) noexcept {
+  Segment& segment = *segment_;
+  DialogRecord& record = segment.dialog(index);
+  Bucket& bucket = segment.region<Bucket>(kRegionCallIdBuckets)[call_id_bucket(segment, record)];
+  LockGuard guard(bucket.lock);
+  std::uint32_t last = 0, same = 0;
+  for (std::uint32_t at = bucket.head; at != 0; last = at, at = segment.dialog(at).next_by_call_id) {
+    if (segment.dialog(at).call_id == record.call_id && ++same == kSameCallIdMax) return Status::kLimit;
+  }
+  record.next_by_call_id = 0;
+  if (last == 0)
+    poke(bucket.head, index);
+  else
+    segment.dialog(last).next_by_call_id = index;
+  return Status::kOk;
+}
+
+/// Gives the record the entry's next h_id and puts it into both indexes, or into none (kLimit); its entry is
+/// locked.
+Status Table::enter(std::uint32_t index) noexcept {
   constexpr std::uint32_t kTriesMax = 16;  // an id that is still in use is passed over
+  if (const Status status = enter_call_id(index); status != Status::kOk) return status;
+  HOLDFAST_KILL_POINT();
   Segment& segment = *segment_;
   DialogRecord& record = segment.dialog(index);
   HashEntry& entry = segment.region<HashEntry>(kRegionEntries)[record.entry];
@@ -253,16 +278,8 @@ void Table::enter(std::uint32_t index) noexcept {
     if (in_use && tries < kTriesMax) continue;
     record.next_by_id = bucket.head;
     poke(bucket.head, index);
-    break;
+    return Status::kOk;
   }
-  HOLDFAST_KILL_POINT();
-  Bucket& bucket = segment.region<Bucket>(kRegionCallIdBuckets)[call_id_bucket(segment, record)];
-  LockGuard guard(bucket.lock);
-  record.next_by_call_id = 0;
-  if (bucket.head == 0) return poke(bucket.head, index);
-  std::uint32_t last = bucket.head;
-  while (segment.dialog(last).next_by_call_id != 0) last = segment.dialog(last).next_by_call_id;
-  segment.dialog(last).next_by_call_id = index;
 }
 
 /// The last hold of a deleted dialog is gone: out of the indexes and back to the pools; its entry is locked.
@@ -805,8 +822,9 @@ Status Table::snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::si
 
 std::uint32_t Table::next(std::uint32_t cursor) const noexcept {
   const std::uint32_t last = segment_->dialogs().carved();
+  std::uint32_t looks = 0;
   for (std::uint32_t index = std::max(cursor, 1u); index <= last; ++index)
-    if (peek(segment_->dialog(index).state) != 0) return index;
+    if (peek(segment_->dialog(index).state) != 0 || ++looks == kNextLooksMax) return index;
   return 0;
 }
 

@@ -79,6 +79,9 @@ inline constexpr std::size_t kVariablesBytesMax =
     32 * 1024;  // of one dialog, keys and values with 4 bytes for each
 inline constexpr std::uint32_t kVariablesMax = 255;
 inline constexpr std::uint32_t kMembersMax = 65535;  // memberships of one dialog
+/// Dialogs of one Call-ID (all forks of a call and what a loop makes of it): each new one walks the others.
+inline constexpr std::uint32_t kSameCallIdMax = 256;
+inline constexpr std::uint32_t kNextLooksMax = 256;  // free records passed over by one next()
 inline constexpr std::size_t kSnapshotBytesMax =
     128 * 1024;  // enough for texts, all variables and 64 memberships
 
@@ -136,6 +139,7 @@ class Table {
   /// Makes a dialog in state 1 with the entry's next h_id and puts it into both indexes.  Owner of the entry
   /// only. kNoMemory (the last tenth of each pool is not for new calls), kOutOfRange (a text over its bound).
   /// The record has one hold, the table's: a change to state 5 drops it, one out of state 5 takes it again.
+  /// kLimit: kSameCallIdMax dialogs have that Call-ID.
   [[nodiscard]] Status create(const NewDialog& dialog, Words out) noexcept;
 
   /// Finds by address; the record may be in any state.  kNotFound.
@@ -187,7 +191,8 @@ class Table {
   /// of them in kSnapshotBytesMax).
   [[nodiscard]] Status snapshot(std::uint32_t index, std::span<std::uint8_t> out,
                                 std::size_t* length) noexcept;
-  /// The next record index >= `cursor` in use, 0: none.  Any thread.
+  /// The next record index >= `cursor` in use, 0: none.  After kNextLooksMax free records it is the last of
+  /// these, which load() and snapshot() do not find: whoever walks on from it misses none.  Any thread.
   [[nodiscard]] std::uint32_t next(std::uint32_t cursor) const noexcept;
 
   /// At most `out.size()` dialogs of `owner` whose deadline is past (each as index, generation).  A dialog
@@ -215,7 +220,8 @@ class Table {
   void fill(std::uint32_t index, Direction direction, Words out) const noexcept;
   [[nodiscard]] Direction matched(const DialogRecord& record, Text call_id, Text from_tag, Text to_tag,
                                   Direction wanted) const noexcept;
-  void enter(std::uint32_t index) noexcept;
+  [[nodiscard]] Status enter_call_id(std::uint32_t index) noexcept;
+  [[nodiscard]] Status enter(std::uint32_t index) noexcept;
   void take_out(std::uint32_t index) noexcept;
   void count_states(std::uint32_t before, std::uint32_t after) noexcept;
   void leave_everything(std::uint32_t index, Block members) noexcept;

@@ -19,7 +19,7 @@ const LOOKS_PER_TICK = 4;
 export type Walk = {
   /** This shard's number. */
   readonly owner: number;
-  /** The next record in use from `cursor` on, 0: none. */
+  /** The next record in use from `cursor` on, or the last of many free ones passed over; 0: none. */
   readonly next: (cursor: number) => number;
 };
 

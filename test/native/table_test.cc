@@ -842,6 +842,49 @@ TEST_CASE("table: random changes agree with a simple model") {
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "table: dialogs of one Call-ID are bounded, and nothing is left of one too many") {
+  std::vector<DialogHandle> handles;
+  TestCall call(1);
+  for (std::uint32_t n = 0; n < kSameCallIdMax; ++n) {
+    call.caller_tag = "tag" + std::to_string(n);
+    handles.push_back(make(call));
+  }
+  const std::uint64_t used = t.segment->used_bytes();
+  call.caller_tag = "one-too-many";
+  CHECK(table.create(call.dialog(), words) == Status::kLimit);
+  CHECK(table.live() == kSameCallIdMax);
+  CHECK(t.segment->used_bytes() == used);
+  CHECK(table.find_call(text(call.call_id), {}, kSameCallIdMax - 1, words) == Status::kOk);
+  CHECK(words[kDIndex] == handles.back().index);  // in the order of their creation
+  sound();
+  make(TestCall(2));  // of another Call-ID
+  change(handles[0], to_state(kDeleted));
+  make(call);  // there is room again
+  sound();
+}
+
+TEST_CASE_FIXTURE(Fixture, "table: next passes over a bounded number of free records, and none in use") {
+  std::vector<DialogHandle> handles;
+  for (unsigned n = 0; n < 3 * kNextLooksMax; ++n) handles.push_back(make(TestCall(n)));
+  const std::uint32_t last = handles.back().index;
+  for (const DialogHandle& handle : handles)
+    if (handle.index != last && handle.index != 7) change(handle, to_state(kDeleted));
+  std::vector<std::uint32_t> in_use;
+  std::uint32_t before = 0, free_ones = 0;
+  for (std::uint32_t index = table.next(1); index != 0; index = table.next(index + 1)) {
+    CHECK(index - before <= kNextLooksMax);
+    before = index;
+    std::size_t length = 0;
+    std::vector<std::uint8_t> out(4096);
+    if (table.snapshot(index, out, &length) == Status::kOk)
+      in_use.push_back(index);
+    else
+      ++free_ones;
+  }
+  CHECK(in_use == std::vector<std::uint32_t>{7, last});
+  CHECK(free_ones == 2);
+}
+
 TEST_CASE_FIXTURE(Fixture, "table: next walks the records in use, prefetch changes nothing") {
   std::vector<DialogHandle> handles;
   for (unsigned n = 0; n < 10; ++n) handles.push_back(make(TestCall(n)));
