@@ -177,6 +177,7 @@ class Descriptor {
 };
 
 constexpr int kOpenTriesMax = 8;
+constexpr int kReserveTriesMax = 1000;  // each begins where the one before was interrupted
 
 /// Opens and locks the file at `path`; the lock is on the file that has this name now.
 bool open_locked(const std::string& path, int flags, Descriptor& file, struct stat& facts,
@@ -200,6 +201,25 @@ bool open_locked(const std::string& path, int flags, Descriptor& file, struct st
   return fail(error, Status::kRefused, "segment " + path + ": changes under our hands"), false;
 }
 
+/// `facts` of an existing file: it is ours alone, or could be read and written behind our back.
+bool is_private(const struct stat& facts) noexcept {
+  return facts.st_uid == geteuid() && (facts.st_mode & 077) == 0;
+}
+
+void fail_not_private(const std::string& path, SegmentError& error) noexcept {
+  fail(error, Status::kRefused,
+       "segment " + path +
+           ": the file belongs to another user or others may open it; move it away or choose another path");
+}
+
+/// posix_fallocate that goes on after a signal; an errno.
+int reserve(int fd, std::uint64_t bytes) noexcept {
+  for (int tries = 0;; ++tries) {
+    const int code = posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+    if (code != EINTR || tries == kReserveTriesMax) return code;
+  }
+}
+
 std::uint64_t room(int fd) noexcept {
   struct statvfs facts;
   if (fstatvfs(fd, &facts) != 0) return 0;
@@ -211,13 +231,34 @@ std::uint64_t wanted(const SegmentOptions& options, std::uint64_t available) noe
   return std::min(kSegmentBytesDefault, available / 2) / kPageBytes * kPageBytes;
 }
 
+/// Bytes that a new segment takes of `available`; 0, and why: it does not fit.
+std::uint64_t bytes_that_fit(const SegmentOptions& options, std::uint64_t available,
+                             SegmentError& error) noexcept {
+  const std::uint64_t bytes = wanted(options, available);
+  const std::uint64_t needed = std::max(bytes, Segment::bytes_min(options));
+  // A size that was asked for must be enough; the default must at least fit into half of the room.
+  if (options.bytes == 0 ? bytes >= needed : (available >= bytes && bytes >= needed)) return bytes;
+  fail_room(error, "segment " + options.path, needed,
+            options.bytes == 0 ? bytes : std::min(available, bytes));
+  return 0;
+}
+
+std::uint64_t bytes_held(const std::string& path) noexcept {
+  struct stat facts;
+  return lstat(path.c_str(), &facts) == 0 ? static_cast<std::uint64_t>(facts.st_blocks) * 512 : 0;
+}
+
 /// Takes what a dead process left out of the way; `file` is then a new, empty, locked file of that name.
+/// Nothing is touched unless the new segment will fit.
 bool move_aside(const SegmentOptions& options, Descriptor& file, SegmentError& error,
                 std::string& warning) noexcept {
   const std::string stale = options.path + ".stale";
+  const std::uint64_t with_stale = room(file.get()) + bytes_held(stale);  // the older one goes in any case
+  if (bytes_that_fit(options, with_stale + bytes_held(options.path), error) == 0) return false;
   const std::uint64_t needed = options.bytes != 0 ? wanted(options, 0) : kSegmentBytesDefault;
+  SegmentError no_room;
+  const bool keep = with_stale >= needed && bytes_that_fit(options, with_stale, no_room) != 0;
   unlink(stale.c_str());
-  const bool keep = room(file.get()) >= needed;
   if ((keep ? rename(options.path.c_str(), stale.c_str()) : unlink(options.path.c_str())) != 0)
     return fail(error, Status::kSystem, "segment " + options.path + ": " + std::strerror(errno), errno),
            false;
@@ -371,6 +412,7 @@ std::unique_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentE
   struct stat facts;
   std::string warning;
   if (!open_locked(options.path, O_CREAT, file, facts, error)) return nullptr;
+  if (!is_private(facts)) return fail_not_private(options.path, error), nullptr;
   if (facts.st_size > 0) {
     std::uint64_t magic = 0;
     if (pread(file.get(), &magic, sizeof magic, 0) != sizeof magic || (magic != kMagic && magic != 0))
@@ -383,16 +425,9 @@ std::unique_ptr<Segment> Segment::create(const SegmentOptions& options, SegmentE
   const auto give_up = [&options]() -> std::unique_ptr<Segment> {
     return unlink(options.path.c_str()), nullptr;
   };
-  const std::uint64_t available = room(file.get());
-  const std::uint64_t bytes = wanted(options, available);
-  const std::uint64_t needed = std::max(bytes, bytes_min(options));
-  // A size that was asked for must be enough; the default must at least fit into half of the room.
-  if (options.bytes == 0 ? bytes < needed : (available < bytes || bytes < needed)) {
-    fail_room(error, "segment " + options.path, needed,
-              options.bytes == 0 ? bytes : std::min(available, bytes));
-    return give_up();
-  }
-  if (const int code = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)); code != 0) {
+  const std::uint64_t bytes = bytes_that_fit(options, room(file.get()), error);
+  if (bytes == 0) return give_up();
+  if (const int code = reserve(file.get(), bytes); code != 0) {
     if (code == ENOSPC)
       fail_room(error, "segment " + options.path, bytes, room(file.get()));
     else
@@ -456,6 +491,7 @@ std::unique_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentE
   Descriptor file;
   struct stat facts;
   if (!check(options, error) || !open_locked(options.path, 0, file, facts, error)) return nullptr;
+  if (!is_private(facts)) return fail_not_private(options.path, error), nullptr;
   SegmentHeader header{};
   if (facts.st_size < static_cast<off_t>(kPageBytes) ||
       pread(file.get(), &header, sizeof header, 0) != sizeof header)
@@ -466,7 +502,7 @@ std::unique_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentE
     std::copy(std::begin(header.regions), std::end(header.regions), plan.regions);
     plan.place_end(options.workers + 1, header.mailbox_bytes);
     if (plan.total > bytes) {
-      if (const int code = posix_fallocate(file.get(), 0, static_cast<off_t>(plan.total)); code != 0)
+      if (reserve(file.get(), plan.total) != 0)
         return fail_room(error, "segment " + options.path, plan.total - bytes, room(file.get())), nullptr;
       bytes = plan.total;
     }
@@ -494,7 +530,11 @@ Segment::~Segment() {
 }
 
 void Segment::remove_file() noexcept {
-  if (!path_.empty()) unlink(path_.c_str());
+  struct stat own, named;
+  // Somebody may have moved ours away and put another one there.
+  if (fd_ >= 0 && fstat(fd_, &own) == 0 && lstat(path_.c_str(), &named) == 0 && own.st_ino == named.st_ino &&
+      own.st_dev == named.st_dev)
+    unlink(path_.c_str());
 }
 
 bool Segment::rebuild(SegmentError& error) noexcept {

@@ -46,7 +46,10 @@ struct Fixture {
   [[nodiscard]] bool exists(const std::string& suffix) const {
     return access((file() + suffix).c_str(), F_OK) == 0;
   }
-  void write(std::string_view contents) const { std::ofstream(file()) << contents; }
+  void write(std::string_view contents) const {
+    std::ofstream(file()) << contents;
+    REQUIRE(chmod(file().c_str(), 0600) == 0);
+  }
 };
 
 /// Runs `work` in a child that ends by SIGKILL, as a process that dies does.
@@ -79,6 +82,46 @@ TEST_CASE_FIXTURE(Fixture, "segment: the file is reserved whole and goes with a 
   CHECK(segment->warning().empty());
   segment->remove_file();
   CHECK_FALSE(exists(""));
+}
+
+TEST_CASE_FIXTURE(Fixture, "segment: a clean stop leaves another file of its name") {
+  auto segment = Segment::create(options, error);
+  REQUIRE(segment != nullptr);
+  REQUIRE(rename(file().c_str(), (file() + ".stale").c_str()) == 0);
+  write("somebody else's");
+  segment->remove_file();
+  CHECK(exists(""));
+}
+
+TEST_CASE_FIXTURE(Fixture, "segment: a file that others may open is refused and left as it is") {
+  in_dying_child([&] { (void)Segment::create(options, error).release(); });
+  for (const mode_t mode : {0640, 0604, 0610, 0666}) {
+    CAPTURE(mode);
+    REQUIRE(chmod(file().c_str(), mode) == 0);
+    CHECK(Segment::create(options, error) == nullptr);
+    CHECK(error.status == Status::kRefused);
+    CHECK(error.text.find("others may open it") != std::string::npos);
+    CHECK(Segment::attach(options, error) == nullptr);
+    CHECK(error.status == Status::kRefused);
+  }
+  CHECK_FALSE(exists(".stale"));
+  REQUIRE(chmod(file().c_str(), 0600) == 0);
+  CHECK(Segment::attach(options, error) != nullptr);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "segment: what a dead process left is not touched for a segment that will not fit") {
+  in_dying_child([&] { (void)Segment::create(options, error).release(); });
+  in_dying_child([&] { (void)Segment::create(options, error).release(); });  // its first is .stale now
+  REQUIRE(exists(".stale"));
+  for (const std::uint64_t bytes : {std::uint64_t{1} << 60, std::uint64_t{100'000}}) {
+    options.bytes = bytes;
+    CHECK(Segment::create(options, error) == nullptr);
+    CHECK(error.status == Status::kNoMemory);
+    CHECK(exists(".stale"));
+  }
+  options.bytes = 8 << 20;
+  CHECK(Segment::attach(options, error) != nullptr);
 }
 
 TEST_CASE_FIXTURE(Fixture, "segment: one in use by a living process is a refusal that says so") {
