@@ -337,10 +337,10 @@ export class RequestContext extends MessageContext {
     this.waiting = false;
   }
 
-  /** Runs one step of a route that waited: its transaction and dialog are brought back for it. */
-  private late(step: () => boolean): boolean {
+  /** Runs one step of a route that waited: its transaction and dialog are brought back for it; `over`: they are gone. */
+  private late<T>(step: () => T, over: T): T {
     const { core } = this.s;
-    if (!this.alive || !core.enter(this.passage)) return false;
+    if (!this.alive || !core.enter(this.passage)) return over;
     this.waiting = false;
     try {
       return step();
@@ -445,6 +445,8 @@ export class RequestContext extends MessageContext {
   $avp(name: string, value?: AvpValue | null): AvpValue | null | boolean {
     const { avps } = this.s;
     if (value === undefined) return avps.get(this.passage, name);
+    // What came after the transaction's end would stay for ever.
+    if (this.waiting) return this.late(() => avps.set(this.passage, name, value), false);
     return avps.set(this.passage, name, value);
   }
 
@@ -475,7 +477,8 @@ export class RequestContext extends MessageContext {
   // -- routing -------------------------------------------------------------------------------------------------------
 
   loose_route(): boolean {
-    return !this.waiting && this.s.core.looseRoute(this.passage);
+    if (this.waiting) return this.late(() => this.loose_route(), false);
+    return this.s.core.looseRoute(this.passage);
   }
 
   /** Asks for a Record-Route on the copies; `params` are URI parameters of our own (`;x=1`). */
@@ -507,14 +510,14 @@ export class RequestContext extends MessageContext {
   }
 
   t_relay(): boolean {
-    if (this.waiting) return this.late(() => this.t_relay());
+    if (this.waiting) return this.late(() => this.t_relay(), false);
     const relayed = this.s.core.relay(this.passage);
     this.s.avps.move(this.passage);
     return relayed;
   }
 
   t_cancel_branches(): boolean {
-    if (this.waiting) return this.late(() => this.t_cancel_branches());
+    if (this.waiting) return this.late(() => this.t_cancel_branches(), false);
     return this.s.core.cancelBranches(this.passage);
   }
 
@@ -537,7 +540,7 @@ export class RequestContext extends MessageContext {
 
   /** Answers; in the transaction if there is one.  `extra` is whole header lines. */
   send_reply(code: number, reason: string, extra = ''): boolean {
-    if (this.waiting) return this.late(() => this.send_reply(code, reason, extra));
+    if (this.waiting) return this.late(() => this.send_reply(code, reason, extra), false);
     checkReply(code, reason);
     return this.s.core.reply(this.passage, code, reason, extra);
   }
@@ -554,14 +557,14 @@ export class RequestContext extends MessageContext {
 
   /** Answers in the transaction, which is made if there is none. */
   t_reply(code: number, reason: string): boolean {
-    if (this.waiting) return this.late(() => this.t_reply(code, reason));
+    if (this.waiting) return this.late(() => this.t_reply(code, reason), false);
     return this.s.core.newTransaction(this.passage) && this.send_reply(code, reason);
   }
 
   // -- dialogs -------------------------------------------------------------------------------------------------------
 
   dlg_manage(): boolean {
-    if (this.waiting) return this.late(() => this.dlg_manage());
+    if (this.waiting) return this.late(() => this.dlg_manage(), false);
     const { core, tracker } = this.s;
     const uri = this.passage.requestUri;
     if (uri === null) return this.managed(dlg_manage(tracker, this.message));
@@ -579,14 +582,93 @@ export class RequestContext extends MessageContext {
     return done;
   }
 
+  // What follows reads or writes the dialog of the message in hand: a route that waits brings its own back first.
+
+  override $dlg(name: DlgAttribute): string | number | null {
+    if (this.waiting) return this.late(() => super.$dlg(name), null);
+    return super.$dlg(name);
+  }
+
+  override $dlg_var(key: string): string | null;
+  override $dlg_var(key: string, value: string | null): boolean;
+  override $dlg_var(key: string, value?: string | null): string | null | boolean {
+    if (value === undefined) {
+      if (this.waiting) return this.late(() => super.$dlg_var(key), null);
+      return super.$dlg_var(key);
+    }
+    if (this.waiting) return this.late(() => super.$dlg_var(key, value), false);
+    return super.$dlg_var(key, value);
+  }
+
+  override $dlg_ctx(name: DlgCtxAttribute): string | number | null;
+  override $dlg_ctx(name: DlgCtxAttribute, value: string | number | null): boolean;
+  override $dlg_ctx(name: DlgCtxAttribute, value?: string | number | null): string | number | null | boolean {
+    if (value === undefined) {
+      if (this.waiting) return this.late(() => super.$dlg_ctx(name), null);
+      return super.$dlg_ctx(name);
+    }
+    if (this.waiting) return this.late(() => super.$dlg_ctx(name, value), false);
+    return super.$dlg_ctx(name, value);
+  }
+
+  override get $DLG_status(): number | null {
+    if (this.waiting) return this.late(() => super.$DLG_status, null);
+    return super.$DLG_status;
+  }
+
+  override get $DLG_lifetime(): number | null {
+    if (this.waiting) return this.late(() => super.$DLG_lifetime, null);
+    return super.$DLG_lifetime;
+  }
+
+  override is_known_dlg(): boolean {
+    if (this.waiting) return this.late(() => super.is_known_dlg(), false);
+    return super.is_known_dlg();
+  }
+
+  override dlg_get(callId: string, fromTag: string, toTag: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_get(callId, fromTag, toTag), false);
+    return super.dlg_get(callId, fromTag, toTag);
+  }
+
   override set_dlg_profile(profile: string, value: string | null = null): boolean {
-    if (this.waiting) return this.late(() => super.set_dlg_profile(profile, value));
+    if (this.waiting) return this.late(() => super.set_dlg_profile(profile, value), false);
     return super.set_dlg_profile(profile, value);
   }
 
   override dlg_try_profile(profile: string, value: string | null, limit: number): boolean {
-    if (this.waiting) return this.late(() => super.dlg_try_profile(profile, value, limit));
+    if (this.waiting) return this.late(() => super.dlg_try_profile(profile, value, limit), false);
     return super.dlg_try_profile(profile, value, limit);
+  }
+
+  override unset_dlg_profile(profile: string, value: string | null = null): boolean {
+    if (this.waiting) return this.late(() => super.unset_dlg_profile(profile, value), false);
+    return super.unset_dlg_profile(profile, value);
+  }
+
+  override is_in_profile(profile: string, value: string | null = null): boolean {
+    if (this.waiting) return this.late(() => super.is_in_profile(profile, value), false);
+    return super.is_in_profile(profile, value);
+  }
+
+  override dlg_setflag(flag: number): boolean {
+    if (this.waiting) return this.late(() => super.dlg_setflag(flag), false);
+    return super.dlg_setflag(flag);
+  }
+
+  override dlg_resetflag(flag: number): boolean {
+    if (this.waiting) return this.late(() => super.dlg_resetflag(flag), false);
+    return super.dlg_resetflag(flag);
+  }
+
+  override dlg_isflagset(flag: number): boolean {
+    if (this.waiting) return this.late(() => super.dlg_isflagset(flag), false);
+    return super.dlg_isflagset(flag);
+  }
+
+  override dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
+    if (this.waiting) return this.late(() => super.dlg_set_timeout(seconds, entry, id), false);
+    return super.dlg_set_timeout(seconds, entry, id);
   }
 }
 
