@@ -168,7 +168,7 @@ function editHeaders(edits: Edits, w: Workspace, passage: Passage): boolean {
   for (let n = 0; n < passage.headersRemoved.length; n++) {
     const header = passage.headersRemoved[n]!;
     const line = message.headerLine(header);
-    if (!edits.addText(line, message.headerEnd(header) - line, 0, 0)) return false;
+    if (!edits.cut(line, message.headerEnd(header) - line)) return false;
   }
   if (passage.headersAppended.length === 0) return true;
   edits.begin();

@@ -63,6 +63,25 @@ export class Edits {
     return true;
   }
 
+  /** Takes [offset, offset + drop) out for good: edits inside it go with it.  False: too many edits. */
+  cut(offset: number, drop: number): boolean {
+    const end = offset + drop;
+    let kept = 0;
+    for (let n = 0; n < this.count; n++) {
+      const at = this.offset[n]!;
+      // What is only put in at the cut's first byte stands before it.
+      const isInside = at < end && (at > offset || (at === offset && this.drop[n] !== 0));
+      if (isInside) continue;
+      this.offset[kept] = at;
+      this.drop[kept] = this.drop[n]!;
+      this.at[kept] = this.at[n]!;
+      this.length[kept] = this.length[n]!;
+      kept++;
+    }
+    this.count = kept;
+    return this.addText(offset, drop, 0, 0);
+  }
+
   /** Writes the list to the arguments of transactionAddBranch. */
   finish(x: Uint32Array): void {
     x[X_ARGS] = this.count;
