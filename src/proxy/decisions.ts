@@ -1,8 +1,8 @@
 /**
  * What a route decided about every copy of a request, kept with its transaction: a failure route's branches need it again.
  *
- * Flags stand in the transaction's record; text, which most requests have none of, is kept beside it until the
- * transaction is over.
+ * Flags stand in the transaction's record; text and a Max-Forwards of the route's own, which most requests have none of,
+ * are kept beside it until the transaction is over.
  */
 import { T_FLAGS, T_GENERATION, T_INDEX } from '../memory/words.js';
 import {
@@ -17,6 +17,7 @@ import type { Passage } from './passage.js';
 type Texts = {
   readonly generation: number;
   readonly requestUri: string | null;
+  readonly maxForwards: number;
   readonly routeAppended: string | null;
   readonly recordRouteParams: string;
   readonly headersAppended: readonly string[];
@@ -50,6 +51,7 @@ export class Decisions {
     this.texts.set(x[T_INDEX]!, {
       generation: x[T_GENERATION]!,
       requestUri: passage.requestUri,
+      maxForwards: passage.maxForwards,
       routeAppended: passage.routeAppended,
       recordRouteParams: passage.recordRouteParams,
       headersAppended: [...passage.headersAppended],
@@ -67,6 +69,7 @@ export class Decisions {
     const texts = this.texts.size === 0 ? undefined : this.texts.get(x[T_INDEX]!);
     if (texts === undefined || texts.generation !== x[T_GENERATION]) return;
     passage.requestUri = texts.requestUri;
+    passage.maxForwards = texts.maxForwards;
     passage.routeAppended = texts.routeAppended;
     passage.recordRouteParams = texts.recordRouteParams;
     passage.headersAppended.push(...texts.headersAppended);
@@ -82,6 +85,7 @@ export class Decisions {
 function hasText(passage: Passage): boolean {
   return (
     passage.requestUri !== null ||
+    passage.maxForwards !== 0 ||
     passage.routeAppended !== null ||
     passage.recordRouteParams !== '' ||
     passage.headersAppended.length > 0 ||
