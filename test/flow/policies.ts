@@ -40,8 +40,10 @@ function tracked(r: RequestContext): void {
   if (r.is_method('INVITE')) r.dlg_manage();
 }
 
-/** One kind of policy; the events of every dialog are told. */
-function policy(define: (lookup: () => Promise<string>) => Routes): (onEvent: OnEvent) => Policy {
+/** One kind of policy; the events of every dialog are told, and what a route itself notes. */
+function policy(
+  define: (lookup: () => Promise<string>, note: OnEvent) => Routes,
+): (onEvent: OnEvent) => Policy {
   return (onEvent) => {
     const lookups: ((answer: string) => void)[] = [];
     const lookup = (): Promise<string> =>
@@ -59,7 +61,7 @@ function policy(define: (lookup: () => Promise<string>) => Routes): (onEvent: On
       'dialog:end': tell('end'),
       'dialog:failed': tell('failed'),
     };
-    return { routes: new RouteTable(routes({ ...define(lookup), event })), lookups };
+    return { routes: new RouteTable(routes({ ...define(lookup, onEvent), event })), lookups };
   };
 }
 
@@ -131,6 +133,88 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** What the proxy changes itself is removed too, and Max-Forwards written anew. */
+  strips: policy(() => ({
+    request(r) {
+      if (!r.sanity_check()) return;
+      r.loose_route();
+      if (!r.has_totag()) tracked(r);
+      r.remove_hf('Route');
+      r.remove_hf('Max-Forwards');
+      r.append_hf('Max-Forwards: 69');
+      r.t_relay();
+    },
+  })),
+
+  /** Few hops are allowed, and the backup gets no more. */
+  few_hops: policy(() => ({
+    request(r) {
+      if (!r.sanity_check() || !r.mf_process_maxfwd_header(10)) return;
+      if (r.loose_route()) return void r.t_relay();
+      tracked(r);
+      r.t_on_failure('backup');
+      r.t_relay();
+    },
+    failure: {
+      backup(f) {
+        f.$du = BACKUP;
+        f.t_relay();
+      },
+    },
+  })),
+
+  /** The backup's address is a name. */
+  backup_by_name: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_on_failure('backup');
+      r.t_relay();
+    },
+    failure: {
+      backup(f) {
+        f.$du = 'sip:backup.example:5060';
+        f.t_relay();
+      },
+    },
+  })),
+
+  /** Relays twice by mistake. */
+  twice: policy(() => ({
+    request(r) {
+      if (!r.sanity_check()) return;
+      if (!r.loose_route()) tracked(r);
+      r.t_relay();
+      r.t_relay();
+    },
+  })),
+
+  /** Says 100 by itself, before the relay. */
+  trying: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.sl_send_reply(100, 'Trying');
+      r.t_relay();
+    },
+  })),
+
+  /** Only INVITEs have dialogs; every reply is looked at, and one that sees another call's dialog is noted. */
+  all_replies: policy((_lookup, note) => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_relay();
+    },
+    reply: {
+      all(p) {
+        const callId = p.$dlg('callid');
+        if (callId !== null && callId !== p.$ci) note('stranger', p.$ci);
+        note(p.$dlg_ctx('set') === 1 ? 'known' : 'unknown', p.$ci);
+      },
+    },
+  })),
+
   /** Each branch gets its own header. */
   branches: policy(() => ({
     request(r) {
@@ -191,6 +275,47 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
       const hop = await lookup();
       r.$du = hop;
       r.t_relay();
+    },
+  })),
+
+  /** The next hop is known elsewhere; what the route knew of its dialog it still knows afterwards. */
+  slow_dialog: policy((lookup, note) => ({
+    async request(r) {
+      if (!r.sanity_check()) return;
+      if (!r.has_totag()) {
+        tracked(r);
+        r.$dlg_var('user', r.$rU);
+        if (r.$rU === 'callee2') r.dlg_setflag(3);
+      } else if (r.is_method('ACK')) {
+        // Nothing keeps an ACK: its route cannot wait.
+        if (r.loose_route()) r.t_relay();
+        return;
+      }
+      const hop = await lookup();
+      if (r.has_totag()) {
+        if (!r.loose_route() || r.$DLG_status === null || !r.is_known_dlg()) note('lost', r.$ci);
+        r.t_relay();
+        return;
+      }
+      if (r.$dlg('callid') !== r.$ci || r.$dlg_ctx('set') !== 1) note('lost', r.$ci);
+      r.append_hf(`X-User: ${r.$dlg_var('user')}`);
+      r.append_hf(`X-Flag: ${r.dlg_isflagset(3)}`);
+      r.$dlg_var('hop', hop);
+      if (r.$dlg_var('hop') !== hop) note('lost', r.$ci);
+      r.$du = hop;
+      r.t_relay();
+    },
+  })),
+
+  /** What a route knows goes with its transaction; when that is over, nothing takes it any more. */
+  slow_values: policy((lookup, note) => ({
+    async request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$avp('before', 1);
+      await lookup();
+      note(r.$avp('after', 1) ? 'kept' : 'refused', r.$ci);
+      note(r.t_relay() ? 'relayed' : 'over', r.$ci);
     },
   })),
 
