@@ -181,8 +181,14 @@ Status Profiles::join(DialogHandle handle, std::uint32_t profile, Text value, st
 /// A number from outside that really is a membership without a dialog, joined by this thread.
 bool Profiles::is_mine(Member member) const noexcept {
   if (!segment_->arena().is_block(member, sizeof(MemberBlock))) return false;
+  // The block may long hold something else: nothing in it is followed unchecked.
   const MemberBlock& block = member_at(*segment_, member);
-  return block.record == 0 && block.thread == thread_ && block.head != 0;
+  if (block.record != 0 || block.thread != thread_ || block.profile >= segment_->header().profiles ||
+      sizeof block + block.value_bytes > segment_->arena().capacity(member) ||
+      !segment_->arena().is_block(block.head, sizeof(ProfileHead)))
+    return false;
+  const ProfileHead& head = head_at(*segment_, block.head);
+  return head.profile == block.profile && head.hash == hash_of(*segment_, block.profile, value_of(block));
 }
 
 Status Profiles::attach(Member member, DialogHandle handle) noexcept {

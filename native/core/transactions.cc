@@ -96,7 +96,7 @@ void Transactions::rearm(std::uint32_t owner) noexcept {
   const std::uint32_t carved = segment_->transactions().carved();
   for (std::uint32_t index = 1; index <= carved; ++index) {
     const std::uint32_t* r = record(index);
-    if (r[kTIndex] == index && r[kTOwner] == owner) arm(index);
+    if (r[kTIndex] == index && r[kTOwner] == owner) arm_or_end(index);
   }
 }
 
@@ -277,11 +277,19 @@ std::uint32_t Transactions::due_of(std::uint32_t index) const noexcept {
 void Transactions::arm(std::uint32_t index) noexcept {
   const std::uint32_t* r = record(index);
   const std::uint32_t due = due_of(index);
-  if (due != 0) {
+  const WheelNode& node = nodes_[index];  // only its owner arms, advances and cancels it: read without a lock
+  if (due == 0) {
+    if (node.at != 0) wheel(r[kTOwner]).cancel(index);
+  } else if (node.at == 0 || node.due != due) {
     wheel(r[kTOwner]).arm(index, due);
-  } else if (nodes_[index].at != 0) {
-    wheel(r[kTOwner]).cancel(index);
   }
+}
+
+/// Arms a record found after its worker died: without a deadline nobody would ever look at it.
+void Transactions::arm_or_end(std::uint32_t index) noexcept {
+  std::uint32_t* r = record(index);
+  if (due_of(index) == 0) r[kTEndDue] = std::max(wheel(r[kTOwner]).walked(), 1u);
+  arm(index);
 }
 
 Status Transactions::store(Registers registers) noexcept {
@@ -572,7 +580,7 @@ void link_transactions(Rebuild& work) noexcept {
       continue;
     }
     if (key_of(walk.view.record(index)) != 0) walk.view.insert_key(index);
-    walk.view.arm(index);
+    walk.view.arm_or_end(index);
   }
 }
 

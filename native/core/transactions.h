@@ -147,7 +147,7 @@ class Transactions {
   Transactions(Segment& segment, std::uint32_t thread, Graveyard* graveyard = nullptr) noexcept;
 
   /// A dead worker's successor arms every record of the owner again (one may have been taken out and not
-  /// stored).
+  /// stored).  One that names no deadline, left half made, ends with the next tick.
   void rearm(std::uint32_t owner) noexcept;
 
   /// A new record of `owner` that keeps a copy of `request` (may be empty); the registers are zero but for
@@ -214,6 +214,7 @@ class Transactions {
   void commit(std::uint32_t index, const std::uint32_t* words) noexcept;
   [[nodiscard]] std::uint32_t due_of(std::uint32_t index) const noexcept;
   void arm(std::uint32_t index) noexcept;
+  void arm_or_end(std::uint32_t index) noexcept;
   void insert_key(std::uint32_t index) noexcept;
   void remove_key(std::uint32_t index) noexcept;
   [[nodiscard]] bool matches(Registers registers) const noexcept;

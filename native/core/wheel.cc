@@ -121,4 +121,9 @@ std::uint32_t Wheel::armed() const noexcept {
   return head_->armed;
 }
 
+std::uint32_t Wheel::walked() const noexcept {
+  LockGuard guard(head_->lock);
+  return head_->done;
+}
+
 }  // namespace holdfast

@@ -71,6 +71,8 @@ class Wheel {
   /// `ahead` if none.
   [[nodiscard]] std::uint32_t quiet_ticks(std::uint32_t now, std::uint32_t ahead) const noexcept;
   [[nodiscard]] std::uint32_t armed() const noexcept;
+  /// The last tick that was walked.
+  [[nodiscard]] std::uint32_t walked() const noexcept;
 
  private:
   void link(std::uint32_t node, std::uint32_t due) noexcept;

@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstring>
+#include <new>
 #include <set>
 
 #include "segment_memory.h"
@@ -174,6 +176,37 @@ TEST_CASE_FIXTURE(Fixture, "profiles: numbers that are no pending membership of 
   CHECK(profiles.attach(mine, handle) == Status::kNotFound);  // the call failed meanwhile
   profiles.give_back(mine);
   CHECK(count(kCaller, "alice") == 0);
+  sound();
+}
+
+TEST_CASE_FIXTURE(Fixture, "profiles: a stale number whose block holds something else is refused") {
+  Arena& arena = t.segment->arena();
+  const DialogHandle handle = make(1);
+  Member real = 0;
+  REQUIRE(profiles.join({}, kCaller, text("alice"), 0, &real) == Status::kOk);
+  Block block = 0, other = 0;
+  REQUIRE(arena.alloc(sizeof(MemberBlock), Need::kCallIsUp, &block) == Status::kOk);
+  REQUIRE(arena.alloc(256, Need::kCallIsUp, &other) == Status::kOk);
+  std::memset(arena.bytes(other), 0xff, 256);
+  const MemberBlock& pending = *reinterpret_cast<const MemberBlock*>(arena.bytes(real));
+  const auto refused = [&](std::uint16_t profile, std::uint16_t value_bytes, Block head) {
+    auto& stale = *new (arena.bytes(block)) MemberBlock{};
+    stale.profile = profile;
+    stale.value_bytes = value_bytes;
+    stale.head = head;
+    CHECK(profiles.attach(block, handle) == Status::kNotFound);
+    profiles.give_back(block);
+    CHECK(count(kCaller, "alice") == 1);
+  };
+  refused(kCaller, 0, 0xffffffff);
+  refused(kCaller, 0, 1u << 20);
+  refused(kCaller, 0, other);
+  refused(kCaller, 0, pending.head);  // of another value
+  refused(0xffff, 0, pending.head);
+  refused(kCaller, 0xffff, pending.head);
+  arena.free(block);
+  arena.free(other);
+  CHECK(profiles.attach(real, handle) == Status::kOk);
   sound();
 }
 

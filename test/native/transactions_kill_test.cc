@@ -43,7 +43,9 @@ void write_all(Words& words, std::uint32_t number) {
 
 bool is_whole(Words& words) {
   const std::uint32_t number = words[kTState];
-  bool same = words[kTUser0] == number && words[kTUser4] == number && words[kTEndDue] == number;
+  bool same = words[kTUser0] == number && words[kTUser4] == number;
+  // One that was never stored has a deadline since attach() found it.
+  same = same && (number == 0 ? words[kTEndDue] != 0 : words[kTEndDue] == number);
   // A branch added after the last store still says 0.
   for (std::uint32_t n = 0; n < words[kTBranchCount]; ++n) {
     const std::uint32_t state = branch_word(words, n, kBState);

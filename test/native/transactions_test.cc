@@ -207,6 +207,63 @@ TEST_CASE(
   CHECK(f.empty());
 }
 
+TEST_CASE("transactions: one that its dead worker left without a deadline ends with the next tick") {
+  Fixture f;
+  Words words, other;
+  std::uint32_t out[4];
+  REQUIRE(f.create(1, words) == Status::kOk);
+  REQUIRE(f.create(2, other) == Status::kOk);
+  other[kTEndDue] = 900;
+  REQUIRE(f.transactions.store(other) == Status::kOk);
+  CHECK(f.transactions.advance(0, 500, out) == 0);
+  f.transactions.rearm(0);
+  CHECK(f.sound());
+  REQUIRE(f.transactions.advance(0, 501, out) == 1);
+  CHECK(out[0] == words[kTIndex]);
+  REQUIRE(f.transactions.load(out[0], words) == Status::kOk);
+  CHECK(words[kTEndDue] != 0);
+  CHECK(words[kTEndDue] <= 501);
+  f.transactions.free(out[0]);
+
+  REQUIRE(f.create(3, words) == Status::kOk);  // the same for a whole process
+  REQUIRE(f.test.attach());
+  CHECK(f.sound());
+  Transactions after(*f.test.segment, 0);
+  REQUIRE(after.advance(0, 600, out) == 1);
+  CHECK(out[0] == words[kTIndex]);
+  after.free(out[0]);
+  after.free(other[kTIndex]);
+  CHECK(after.live() == 0);
+}
+
+TEST_CASE(
+    "transactions: a store that leaves the earliest deadline where it was changes nothing in the wheel") {
+  Fixture f;
+  Words words;
+  std::uint32_t out[4];
+  REQUIRE(f.create(1, words) == Status::kOk);
+  words[kTEndDue] = 50;
+  REQUIRE(f.transactions.store(words) == Status::kOk);
+  words[kTRouteDue] = 80;
+  REQUIRE(f.transactions.store(words) == Status::kOk);
+  CHECK(f.sound());
+  REQUIRE(f.transactions.advance(0, 50, out) == 1);
+  REQUIRE(f.transactions.store(words) == Status::kOk);  // taken out: armed again, though nothing moved
+  CHECK(f.sound());
+  REQUIRE(f.transactions.advance(0, 51, out) == 1);
+  words[kTEndDue] = 90;
+  REQUIRE(f.transactions.store(words) == Status::kOk);
+  words[kTEndDue] = 70;  // earlier, then later again than where it is linked
+  REQUIRE(f.transactions.store(words) == Status::kOk);
+  words[kTEndDue] = 75;
+  REQUIRE(f.transactions.store(words) == Status::kOk);
+  REQUIRE(f.transactions.store(words) == Status::kOk);
+  CHECK(f.transactions.advance(0, 74, out) == 0);
+  CHECK(f.transactions.advance(0, 75, out) == 1);
+  f.transactions.free(words[kTIndex]);
+  CHECK(f.empty());
+}
+
 TEST_CASE("transactions: blocks that messages may refer to wait in the graveyard") {
   Fixture f;
   Graveyard graveyard;
