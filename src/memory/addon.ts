@@ -92,7 +92,8 @@ export type Addon = {
 
   /** Management, any thread: copies one dialog into `out` (see Table::snapshot); bytes written, 0 if it is gone. */
   snapshot(segment: SegmentId, index: number, out: Uint8Array): number;
-  /** Next record index in use from `cursor` on, 0: none. */
+  /** Next record index in use from `cursor` on, 0: none.  After many free ones it is a free one, which has no snapshot:
+   *  go on behind it. */
   nextDialog(segment: SegmentId, cursor: number): number;
   findCall(segment: SegmentId, callId: string, fromTag: string, nth: number): number;
   profileCount(segment: SegmentId, name: string, value: string | null): number;

@@ -238,7 +238,8 @@ export class ProxyCore {
     if (w.native.transactionMatch(message.at, message.w * 4, 1) !== STATUS_OK) return false;
     this.up.answerStateless(passage, 200);
     if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_CANCELLED) !== 0) return true;
-    x[T_FLAGS] = x[T_FLAGS]! | T_CANCELLED;
+    x[T_FLAGS] = (x[T_FLAGS]! & ~T_FAILS_OVER) | T_CANCELLED;
+    if ((x[T_FLAGS]! & T_SUSPENDED) === 0) x[T_ROUTE_DUE] = 0;
     this.down.cancelPending();
     if (this.responses.allEnded()) this.responses.answerOwn(487);
     w.native.transactionStore();

@@ -337,6 +337,14 @@ export class RequestContext extends MessageContext {
     this.waiting = false;
   }
 
+  /** For the runner: its route has settled; what it does from now on touches no other request. */
+  retire(nobody: Passage): void {
+    this.passage = nobody;
+    this.message = nobody.message;
+    this.alive = false;
+    this.waiting = true;
+  }
+
   /** Runs one step of a route that waited: its transaction and dialog are brought back for it; `over`: they are gone. */
   private late<T>(step: () => T, over: T): T {
     const { core } = this.s;

@@ -8,7 +8,7 @@ import type { DialogEvents } from '../dialog/ports.js';
 import type { DialogTracker } from '../dialog/tracker.js';
 import type { Log } from '../log.js';
 import type { ProxyCore } from '../proxy/core.js';
-import type { Passage } from '../proxy/passage.js';
+import { Passage } from '../proxy/passage.js';
 import type { RouteScript } from '../proxy/ports.js';
 import { COUNTERS, type Workspace } from '../proxy/workspace.js';
 import type { Message } from '../sip/message.js';
@@ -16,9 +16,6 @@ import { AvpBook } from './avps.js';
 import type { Surroundings } from './context.js';
 import { BranchContext, EventContext, FailureContext, ReplyContext, RequestContext } from './context.js';
 import type { DialogEventName, RouteTable } from './routes.js';
-
-/** Contexts kept for the next suspended route. */
-const SPARE_CONTEXTS_MAX = 64;
 
 export class ScriptRunner implements RouteScript, DialogEvents {
   private readonly w: Workspace;
@@ -31,7 +28,6 @@ export class ScriptRunner implements RouteScript, DialogEvents {
   private replyContext: ReplyContext | null = null;
   private branchContext: BranchContext | null = null;
   private eventContext: EventContext | null = null;
-  private readonly spare: RequestContext[] = [];
 
   constructor(w: Workspace, table: RouteTable, log: Log) {
     this.w = w;
@@ -61,7 +57,7 @@ export class ScriptRunner implements RouteScript, DialogEvents {
   request(passage: Passage): boolean {
     let context = this.requestContext;
     if (context === null) {
-      context = this.spare.pop() ?? new RequestContext(this.surroundings!, passage);
+      context = new RequestContext(this.surroundings!, passage);
       this.requestContext = context;
     }
     context.bind(passage);
@@ -157,15 +153,14 @@ export class ScriptRunner implements RouteScript, DialogEvents {
     context.waiting = true;
     if (passage.relayed || passage.answered || !core.suspend(passage)) {
       // It has decided already, or there is no room to wait: what it does from now on has no effect.
-      context.alive = false;
+      context.retire(new Passage(this.w.newMessage()));
       promise.then(undefined, (error) => this.fault('request', null, error));
       return;
     }
     passage.routeWaits = true;
     const settle = (): void => {
-      context.alive = false;
+      context.retire(new Passage(this.w.newMessage()));
       core.settled(passage);
-      if (this.spare.length < SPARE_CONTEXTS_MAX) this.spare.push(context);
     };
     // Never before the request has been put aside, however soon it settles.
     Promise.resolve(promise).then(settle, (error) => {
