@@ -13,6 +13,8 @@ class Window {
  public:
   /// So many datagrams must be likely to come within the window.
   static constexpr double kExpectedMin = 2.0;
+  /// And no longer than until so many are likely to have come.
+  static constexpr double kEnough = 16.0;
 
   /// 0: never waits.
   explicit Window(double milliseconds) noexcept
@@ -28,8 +30,10 @@ class Window {
   /// Microseconds to wait before the next receive, counted from the one before; 0: receive now.
   [[nodiscard]] std::uint64_t wait(std::uint64_t now) const noexcept {
     if (microseconds_ <= 0 || rate_ * microseconds_ < kExpectedMin) return 0;
+    // A wake-up shared by so many costs next to nothing: waiting for more would only delay them.
+    const double window = std::min(microseconds_, kEnough / rate_);
     const double passed = static_cast<double>(now - last_);
-    return passed >= microseconds_ ? 0 : static_cast<std::uint64_t>(microseconds_ - passed);
+    return passed >= window ? 0 : static_cast<std::uint64_t>(window - passed);
   }
 
  private:

@@ -94,3 +94,11 @@ TEST_CASE("window: after a pause the first datagram is not waited for, and soon 
   CHECK(mean_batch(window, 0.1, &now, 50) == doctest::Approx(1).epsilon(0.2));
   CHECK(window.wait(now) == 0);
 }
+
+TEST_CASE("dense traffic waits no longer than until enough have come") {
+  holdfast::net::Window window(2);
+  std::uint64_t now = 1'000'000;
+  for (int n = 0; n < 1000; ++n) window.received(30, now += 1'000);  // 30,000 a second
+  CHECK(window.wait(now) > 400);
+  CHECK(window.wait(now) < 700);
+}
