@@ -13,16 +13,18 @@ export type DialogAddress = { readonly entry: number; readonly id: number };
 /** A record, for as long as its generation lasts. */
 export type DialogHandle = { readonly index: number; readonly generation: number };
 
-/** One side; null: not known, or empty. */
+/** One side of a dialog as management prints it.  null: not known, or empty.  [spec 10.4] */
 export type LegView = {
   readonly tag: string | null;
   readonly contact: string | null;
+  /** Text, as everywhere in these replies. */
   readonly cseq: string | null;
   readonly route_set: string | null;
+  /** `udp:192.0.2.1:5060` */
   readonly socket: string | null;
 };
 
-/** The fields that management prints, in its order.  [manual 9.1] */
+/** One dialog as management prints it: these names, in this order.  [manual 9.1] */
 export type DialogView = {
   readonly h_entry: number;
   readonly h_id: number;
@@ -30,11 +32,16 @@ export type DialogView = {
   readonly 'call-id': string;
   readonly from_uri: string;
   readonly to_uri: string;
+  /** 1 unconfirmed, 2 early, 3 confirmed without ACK, 4 confirmed, 5 deleted */
   readonly state: number;
+  /** Unix time of the answer; 0 before it. */
   readonly start_ts: number;
   readonly init_ts: number;
+  /** 0 while the dialog lives. */
   readonly end_ts: number;
+  /** Seconds since the answer, up to the end; 0 for a call that was never answered. */
   readonly duration: number;
+  /** Unix time of the expiry; 0 when none is set. */
   readonly timeout: number;
   readonly lifetime: number;
   readonly dflags: number;
@@ -42,9 +49,12 @@ export type DialogView = {
   readonly iflags: number;
   readonly caller: LegView;
   readonly callee: LegView;
+  /** A name, or `{name: value}`, newest first; empty in state 5. */
   readonly profiles: readonly ProfileEntry[];
+  /** `{key: value}` each, newest first; empty in state 5. */
   readonly variables: readonly { readonly [key: string]: string }[];
 };
+
 /** A profile without values, or one with its value. */
 export type ProfileEntry = string | { readonly [profile: string]: string };
 

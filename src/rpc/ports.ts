@@ -4,51 +4,11 @@
  * Whoever assembles the product implements EngineView; commands/ read it, every door prints what they return.
  * All calls are synchronous and bounded: a page, one dialog, one table of numbers.
  */
+import type { DialogView } from '../dialog/dialog.js';
+import type { DialogPage } from '../dialog/engine.js';
 
-/** One side of a dialog as management prints it.  null: not known, or empty.  [spec 10.4] */
-export type LegView = {
-  readonly tag: string | null;
-  readonly contact: string | null;
-  /** Text, as everywhere in these replies. */
-  readonly cseq: string | null;
-  readonly route_set: string | null;
-  /** `udp:192.0.2.1:5060` */
-  readonly socket: string | null;
-};
-
-/** One dialog as management prints it: these names, in this order.  [manual 9.1] */
-export type DialogView = {
-  readonly h_entry: number;
-  readonly h_id: number;
-  readonly ref: number;
-  readonly 'call-id': string;
-  readonly from_uri: string;
-  readonly to_uri: string;
-  /** 1 unconfirmed, 2 early, 3 confirmed without ACK, 4 confirmed, 5 deleted */
-  readonly state: number;
-  /** Unix time of the answer; 0 before it. */
-  readonly start_ts: number;
-  readonly init_ts: number;
-  /** 0 while the dialog lives. */
-  readonly end_ts: number;
-  /** Seconds since the answer, up to the end; 0 for a call that was never answered. */
-  readonly duration: number;
-  /** Unix time of the expiry; 0 when none is set. */
-  readonly timeout: number;
-  readonly lifetime: number;
-  readonly dflags: number;
-  readonly sflags: number;
-  readonly iflags: number;
-  readonly caller: LegView;
-  readonly callee: LegView;
-  /** A name, or `{name: value}`, newest first; empty in state 5. */
-  readonly profiles: readonly (string | { readonly [profile: string]: string })[];
-  /** `{key: value}` each, newest first; empty in state 5. */
-  readonly variables: readonly { readonly [key: string]: string }[];
-};
-
-/** Some dialogs, and where to go on; null: that was all. */
-export type DialogPage = { readonly dialogs: readonly DialogView[]; readonly next: number | null };
+export type { DialogView, LegView } from '../dialog/dialog.js';
+export type { DialogPage } from '../dialog/engine.js';
 
 /** One pool of the shared segment, counted in its own units (records or blocks). */
 export type PoolUsage = {
