@@ -20,12 +20,12 @@ using namespace net;
 // -- the loop
 // ----------------------------------------------------------------------------------------------------------
 
-/// The worker's event loop has its turn after this long at the latest, whatever comes in: look-ups, promises and
-/// messages of the main thread wait for no more.  Between batches the shard waits here, not there: a turn of the event
-/// loop costs as much as a batch of one.
+/// The worker's event loop has its turn after this long at the latest, whatever comes in: look-ups, promises
+/// and messages of the main thread wait for no more.  Between batches the shard waits here, not there: a turn
+/// of the event loop costs as much as a batch of one.
 constexpr std::uint64_t kStayMicroseconds = 4'000;
 constexpr std::uint64_t kMicrosecondsPerTick = kTickMilliseconds * 1'000;
-constexpr std::uint32_t kTimerTicksMax = 100;       // onTick comes at least once a second
+constexpr std::uint32_t kTimerTicksMax = 100;  // onTick comes at least once a second
 
 std::uint64_t microseconds() noexcept {
   timespec now{};
@@ -554,6 +554,9 @@ bool make_road(Napi::Env env, ShardState& shard, const Napi::Value& wire) {
     }
     network = static_cast<MemoryWireState*>(state)->network;
     over = std::make_unique<MemoryWire>(network, shard.owner);
+  } else if (wire.IsNull()) {  // no network: whoever embeds the dialogs alone has its own
+    over = std::make_unique<MemoryWire>(std::make_shared<MemoryNetwork>(std::vector<Endpoint>(), 0),
+                                        shard.owner);
   } else if (shard.open->sockets) {
     over = std::make_unique<UdpWire>(shard.open->sockets, shard.owner);
   } else {

@@ -62,7 +62,9 @@ SegmentOptions read_options(const Napi::Object& object, OptionTexts& texts) {
   return options;
 }
 
-Napi::Value create_segment(const Napi::CallbackInfo& info) {
+using Open = std::unique_ptr<Segment> (*)(const SegmentOptions&, SegmentError&) noexcept;
+
+Napi::Value open_segment(const Napi::CallbackInfo& info, Open open) {
   Napi::Env env = info.Env();
   if (!info[0].IsObject()) {
     throw_coded(env, "ERR_SEGMENT", "options are needed");
@@ -76,7 +78,7 @@ Napi::Value create_segment(const Napi::CallbackInfo& info) {
   }
   options.now_boot_ms = boot_milliseconds();
   SegmentError error;
-  std::unique_ptr<Segment> segment = Segment::create(options, error);
+  std::unique_ptr<Segment> segment = open(options, error);
   if (segment == nullptr) {
     throw_coded(env, code_of(error), error.text);
     return env.Undefined();
@@ -84,6 +86,12 @@ Napi::Value create_segment(const Napi::CallbackInfo& info) {
   const std::uint32_t owners = segment->owners();
   return Napi::Number::New(env, add_segment(std::move(segment), owners));
 }
+
+/// A new segment; what a dead process left is moved aside.
+Napi::Value create_segment(const Napi::CallbackInfo& info) { return open_segment(info, &Segment::create); }
+
+/// The segment that a dead process left, with all its dialogs.
+Napi::Value attach_segment(const Napi::CallbackInfo& info) { return open_segment(info, &Segment::attach); }
 
 Napi::Value segment_warning(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -130,9 +138,9 @@ Napi::Value boot_seconds(const Napi::CallbackInfo& info) {
 
 void export_segment(Napi::Env env, Napi::Object exports) {
   exports.Set("createSegment", Napi::Function::New(env, create_segment, "createSegment"));
+  exports.Set("attachSegment", Napi::Function::New(env, attach_segment, "attachSegment"));
   exports.Set("segmentWarning", Napi::Function::New(env, segment_warning, "segmentWarning"));
   exports.Set("closeSegment", Napi::Function::New(env, close_segment, "closeSegment"));
-  exports.Set("segmentWarning", Napi::Function::New(env, segment_warning, "segmentWarning"));
   exports.Set("segmentUsage", Napi::Function::New(env, segment_usage, "segmentUsage"));
   exports.Set("bootSeconds", Napi::Function::New(env, boot_seconds, "bootSeconds"));
 }

@@ -64,8 +64,9 @@ export type Addon = {
 
   /** Creates, reserves and locks the file; throws a coded Error (ERR_SEGMENT_*) with the room needed.  Main thread. */
   createSegment(options: SegmentOptions): SegmentId;
-  /** What stood in the way of createSegment and was moved or removed; null: nothing. */
-  segmentWarning(segment: SegmentId): string | null;
+  /** Takes over the file that a dead process left, its dialogs and transactions with it; the same errors.  Layout,
+   *  hashSize and hIdStep must be the same; profiles and sockets that it does not know are added. */
+  attachSegment(options: SegmentOptions): SegmentId;
   /** What was done with the file that a dead process left, one line for the log; null: there was none. */
   segmentWarning(segment: SegmentId): string | null;
   /** Unmaps; `remove` deletes the file (a clean stop). */
@@ -123,7 +124,8 @@ export type ShardOptions = {
   /** Registers and exchange words, see the Shard calls; at least `layout().ExchangeWords` words. */
   readonly exchange: Uint32Array;
   readonly receiveWindowMs: number;
-  readonly wire?: MemoryWire;
+  /** Left out: the process's sockets.  null: no network at all, with the machine's clock. */
+  readonly wire?: MemoryWire | null;
 };
 
 /**

@@ -5,10 +5,10 @@
  * All calls are synchronous and bounded: a page, one dialog, one table of numbers.
  */
 import type { DialogView } from '../dialog/dialog.js';
-import type { DialogPage } from '../dialog/engine.js';
+import type { DialogPage } from '../dialog/reader.js';
 
 export type { DialogView, LegView } from '../dialog/dialog.js';
-export type { DialogPage } from '../dialog/engine.js';
+export type { DialogPage } from '../dialog/reader.js';
 
 /** One pool of the shared segment, counted in its own units (records or blocks). */
 export type PoolUsage = {

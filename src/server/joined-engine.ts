@@ -5,8 +5,8 @@
  */
 import type { Clock } from '../clock.js';
 import type { DialogView } from '../dialog/dialog.js';
-import { DialogEngine, type DialogPage, type DialogSource } from '../dialog/engine.js';
 import type { ProfileParams } from '../dialog/profile.js';
+import { type DialogPage, DialogReader, type DialogSource } from '../dialog/reader.js';
 import { addon, type SegmentId } from '../memory/addon.js';
 import type { EngineView, SegmentUsage } from '../rpc/ports.js';
 
@@ -16,11 +16,11 @@ const TRANSACTION_RECORD_BYTES = 256;
 
 export class JoinedEngine implements EngineView {
   private readonly id: SegmentId;
-  private readonly dialogs: DialogEngine;
+  private readonly dialogs: DialogReader;
 
   constructor(segment: SegmentId, params: ProfileParams, clock: Clock) {
     this.id = segment;
-    this.dialogs = new DialogEngine(sourceOf(segment), params, clock);
+    this.dialogs = new DialogReader(sourceOf(segment), params, clock);
   }
 
   list(cursor: number, limit: number): DialogPage {

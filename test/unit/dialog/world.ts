@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, defaultConfig } from '../../../dist/config/load.js';
 import type { DialogHandle, DialogView } from '../../../dist/dialog/dialog.js';
-import { DialogEngine } from '../../../dist/dialog/engine.js';
 import { profileDefinitions } from '../../../dist/dialog/profile.js';
+import { DialogReader } from '../../../dist/dialog/reader.js';
 import { DialogTracker } from '../../../dist/dialog/tracker.js';
 import { addon, type MemoryWire, type SegmentUsage, type Shard, STATUS } from '../../../dist/memory/addon.js';
 import { ShardMemory } from '../../../dist/memory/shard-memory.js';
@@ -66,7 +66,7 @@ export class World {
   readonly native: Shard;
   readonly memory = new ShardMemory();
   readonly tracker: DialogTracker;
-  readonly engine: DialogEngine;
+  readonly engine: DialogReader;
   readonly config: Config;
   /** Event routes that ran, in order: "start 200", "end BYE", "failed -". */
   readonly events: string[] = [];
@@ -128,7 +128,7 @@ export class World {
       activeDialogs: () => this.statistic('active_dialogs'),
       walk: { owner: 0, next: (cursor) => addon.nextDialog(this.segment, cursor) },
     });
-    this.engine = new DialogEngine(
+    this.engine = new DialogReader(
       {
         snapshot: (index, out) => addon.snapshot(this.segment, index, out),
         next: (cursor) => addon.nextDialog(this.segment, cursor),

@@ -1,5 +1,5 @@
 /**
- * DialogEngine: every dialog of the segment, to read, from any thread.
+ * DialogReader: every dialog of the segment, to read, from any thread.
  *
  * Plain data only, one consistent copy of one dialog at a time, so that nothing waits for a listing.  Whoever wants to
  * hear of changes registers callbacks with the tracker of the shard (callbacks.ts).
@@ -35,7 +35,7 @@ const SAME_CALL_ID_MAX = 256;
 /** Members fetched at a time: two words each. */
 const MEMBERS_AT_A_TIME = 256;
 
-export class DialogEngine {
+export class DialogReader {
   private readonly source: DialogSource;
   private readonly clock: Clock;
   private readonly profileNames: ReadonlySet<string>;

@@ -14,7 +14,7 @@ function calls(world: World, count: number): void {
   }
 }
 
-describe('DialogEngine', () => {
+describe('DialogReader', () => {
   test('lists pages that join to all dialogs, each once', async () => {
     await inWorld([], (world) => {
       calls(world, 25);
