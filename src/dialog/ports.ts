@@ -23,3 +23,31 @@ export interface DialogLog {
   error(event: string, fields?: Readonly<Record<string, string | number>>): void;
   warn(event: string, fields?: Readonly<Record<string, string | number>>): void;
 }
+
+/** A request that we make ourselves. */
+export type OwnRequest = {
+  readonly method: string;
+  /** Latin-1: request line, header fields, empty line, body; without Via, which the sender puts after the request line. */
+  readonly text: string;
+  /** URI that says where to: the first Route, an alias, or the Request-URI. */
+  readonly nextHop: string;
+  /** Flow number to send from; 0: whichever fits. */
+  readonly socket: number;
+  /** Dialog that the transaction holds while it lives; 0: none. */
+  readonly index: number;
+  readonly generation: number;
+  /** 1 to the caller, 2 to the callee, 0 neither. */
+  readonly side: number;
+  /** What its answer means, a row of own-answers.ts; kept in the transaction. */
+  readonly purpose: number;
+};
+
+/** Sends requests of our own; the proxy core. */
+export interface Sender {
+  /** Makes a client transaction and sends.  False: there is no room or no way, and nothing is left behind. */
+  send(request: OwnRequest): boolean;
+  /** Whether there is room for `n` more client transactions. */
+  hasRoom(n: number): boolean;
+  /** Ends an unanswered INVITE: CANCEL to its branches, `code reason` upstream.  False: it is gone, or answered. */
+  endInvite(transactionIndex: number, transactionGeneration: number, code: number, reason: string): boolean;
+}
