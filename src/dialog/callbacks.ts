@@ -1,9 +1,9 @@
 /**
  * register_dlgcb, typed: how everyone else hears of a dialog.  [manual 10]
  *
- * The types keep the numbers of the documented interface.  Those that fire today are in FIRED; registering for another
- * one is refused, for it would wait for ever.
+ * The types keep the numbers of the documented interface.
  */
+import type { Message } from '../sip/message.js';
 
 export const DLGCB = {
   LOADED: 1,
@@ -24,14 +24,23 @@ export const DLGCB = {
   TERMINATED_CONFIRMED: 32_768,
 } as const;
 
-/** Types without a source as yet: restoring dialogs, and listings with contributions. */
-const NOT_FIRED = DLGCB.LOADED | DLGCB.MI_CONTEXT | DLGCB.RPC_CONTEXT;
-const FIRED = Object.values(DLGCB).reduce((all: number, type) => all | type, 0) & ~NOT_FIRED;
+const EVERY_TYPE = Object.values(DLGCB).reduce((all: number, type) => all | type, 0);
+/** Types that concern every dialog, for none is there to register with: each stands alone. */
+const BEFORE_ANY = DLGCB.LOADED | DLGCB.CREATED;
+/** Types that are told while the transaction in hand is that of the request they are about. */
+const ABOUT_STORED_REQUEST =
+  DLGCB.FAILED |
+  DLGCB.CONFIRMED_NA |
+  DLGCB.EARLY |
+  DLGCB.RESPONSE_FWDED |
+  DLGCB.RESPONSE_WITHIN |
+  DLGCB.TERMINATED_CONFIRMED;
 
 /** Listeners of one dialog, and of all dialogs. */
 export const LISTENERS_MAX = 64;
 
-import type { Message } from '../sip/message.js';
+/** Fields that listeners add to a listing of one dialog. */
+export type ContextFields = Record<string, string | number>;
 
 /** What a listener is told; valid during the call only. */
 export type DialogNews = {
@@ -40,39 +49,90 @@ export type DialogNews = {
   /** Handle of the record, for set_dlg_var and the like. */
   readonly index: number;
   readonly generation: number;
+  /** The request it is about: as it came, or as its transaction keeps it; null: there is none, or no more. */
   readonly request: Message | null;
+  /** The answer it is about; null also for one of our own. */
   readonly reply: Message | null;
   /** 1 downstream, 2 upstream, 0 neither. */
   readonly direction: number;
-  /** EXPIRED: whether the call had been confirmed by its ACK; else null. */
-  readonly data: boolean | null;
+  /** EXPIRED: whether the call had been confirmed by its ACK.  RPC_CONTEXT, MI_CONTEXT: the fields to fill.  Else null. */
+  readonly data: boolean | ContextFields | null;
 };
 export type DialogListener = (news: DialogNews) => void;
 
 type Registration = { readonly types: number; readonly listener: DialogListener };
 
+/** The stored request of the transaction in hand if that is the dialog's; null: there is none. */
+export type StoredRequest = (index: number, generation: number) => Message | null;
+
+/** News whose request is fetched when somebody asks for it. */
+class News implements DialogNews {
+  readonly type: number;
+  readonly index: number;
+  readonly generation: number;
+  readonly reply: Message | null;
+  readonly direction: number;
+  readonly data: boolean | ContextFields | null;
+  private given: Message | null;
+  private stored: StoredRequest | null;
+
+  constructor(
+    type: number,
+    index: number,
+    generation: number,
+    given: Message | null,
+    reply: Message | null,
+    direction: number,
+    data: boolean | ContextFields | null,
+    stored: StoredRequest,
+  ) {
+    this.type = type;
+    this.index = index;
+    this.generation = generation;
+    this.given = given;
+    this.reply = reply;
+    this.direction = direction;
+    this.data = data;
+    this.stored = given === null && (type & ABOUT_STORED_REQUEST) !== 0 ? stored : null;
+  }
+
+  get request(): Message | null {
+    if (this.stored !== null) {
+      this.given = this.stored(this.index, this.generation);
+      this.stored = null;
+    }
+    return this.given;
+  }
+}
+
 export class Callbacks {
   private everyDialog: Registration[] = [];
   private readonly byRecord = new Map<number, { generation: number; listeners: Registration[] }>();
-  private readonly onFault: (error: unknown, index: number) => void;
+  private readonly onFault: (error: unknown, index: number, generation: number) => void;
+  private readonly stored: StoredRequest;
   private wantedByAll = 0;
 
-  constructor(onFault: (error: unknown, index: number) => void) {
+  constructor(
+    onFault: (error: unknown, index: number, generation: number) => void,
+    stored: StoredRequest = () => null,
+  ) {
     this.onFault = onFault;
+    this.stored = stored;
   }
 
   /**
-   * Hears of one dialog, or with null of all.  CREATED concerns all and stands alone; there is no way back.
+   * Hears of one dialog, or with null of all.  CREATED and LOADED concern all and stand alone; there is no way back.
    *
-   * @returns false if the types cannot be combined, never fire, or too many listen already
+   * @returns false if there is no such type, the types cannot be combined, or too many listen already
    */
   register(
     dialog: { readonly index: number; readonly generation: number } | null,
     types: number,
     listener: DialogListener,
   ): boolean {
-    if (types === 0 || (types & ~FIRED) !== 0) return false;
-    if ((types & DLGCB.CREATED) !== 0 && (types !== DLGCB.CREATED || dialog !== null)) return false;
+    if (types === 0 || (types & ~EVERY_TYPE) !== 0) return false;
+    const alone = types & BEFORE_ANY;
+    if (alone !== 0 && (dialog !== null || (types !== DLGCB.CREATED && types !== DLGCB.LOADED))) return false;
     if (dialog === null) return this.add(this.everyDialog, types, listener);
     let own = this.byRecord.get(dialog.index);
     if (own === undefined || own.generation !== dialog.generation) {
@@ -95,10 +155,10 @@ export class Callbacks {
     request: Message | null,
     reply: Message | null,
     direction: number,
-    data: boolean | null = null,
+    data: boolean | ContextFields | null = null,
   ): void {
     if (!this.wants(type)) return;
-    const news: DialogNews = { type, index, generation, request, reply, direction, data };
+    const news = new News(type, index, generation, request, reply, direction, data, this.stored);
     const own = this.byRecord.get(index);
     if (own !== undefined && own.generation === generation) this.tellAll(own.listeners, news);
     if ((this.wantedByAll & type) !== 0) this.tellAll(this.everyDialog, news);
@@ -107,6 +167,11 @@ export class Callbacks {
   /** The record is about to be freed: DESTROY, then nobody listens to it any more. */
   destroyed(index: number, generation: number): void {
     this.tell(DLGCB.DESTROY, index, generation, null, null, 0);
+    this.forget(index, generation);
+  }
+
+  /** Nobody listens to the record any more. */
+  forget(index: number, generation: number): void {
     if (this.byRecord.get(index)?.generation === generation) this.byRecord.delete(index);
   }
 
@@ -124,7 +189,7 @@ export class Callbacks {
       try {
         listener(news);
       } catch (error) {
-        this.onFault(error, news.index);
+        this.onFault(error, news.index, news.generation);
       }
     }
   }

@@ -33,6 +33,10 @@ export class DialogContext {
   mayCreate = false;
   /** This message made the dialog. */
   created = false;
+  /** The callback type that waits for the transaction of this message, 0: none.  [manual 5.44] */
+  owedCallback = 0;
+  /** The message has its transaction. */
+  hasTransaction = false;
   /** This message is an INVITE that comes by again. */
   spiral = false;
   /** The transaction of this message names the dialog. */
@@ -55,6 +59,8 @@ export class DialogContext {
   timeoutSeconds = 0;
   timeoutBye = 0;
   timeoutRoute = '';
+  /** Lifetime in the AVP that timeout_avp names, as the route left it; 0: none. */
+  avpSeconds = 0;
   /** Direction found by dlg_get(). */
   dir = 0;
 
@@ -76,6 +82,8 @@ export class DialogContext {
     this.ownGeneration = 0;
     this.mayCreate = false;
     this.created = false;
+    this.owedCallback = 0;
+    this.hasTransaction = false;
     this.spiral = false;
     this.linked = false;
     this.cookieOwed = false;
@@ -88,6 +96,7 @@ export class DialogContext {
     this.properties = 0;
     this.timeoutSeconds = 0;
     this.timeoutBye = 0;
+    this.avpSeconds = 0;
     this.dir = 0;
     this.heldMembers = 0;
     if (this.timeoutRoute !== '') this.timeoutRoute = '';

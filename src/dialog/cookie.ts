@@ -19,6 +19,9 @@ const DIGITS_MAX = 8;
 export class CookieReader {
   entry = 0;
   id = 0;
+  /** Where the text stands that was read, or could not be. */
+  at = 0;
+  length = 0;
   private readonly bytes: Uint8Array;
   /** The parameter's name in lower case. */
   private readonly name: Uint8Array;
@@ -40,7 +43,11 @@ export class CookieReader {
       if (this.bytes[from] === SEMICOLON) from++;
       const stop = this.endOfParameter(from, end);
       const value = this.valueOf(from, stop);
-      if (value >= 0) return this.read(value, stop - value) ? COOKIE_READ : COOKIE_MALFORMED;
+      if (value >= 0) {
+        this.at = value;
+        this.length = stop - value;
+        return this.read(value, stop - value) ? COOKIE_READ : COOKIE_MALFORMED;
+      }
       from = stop;
     }
     return COOKIE_ABSENT;

@@ -26,6 +26,8 @@ import * as record from './record.js';
 
 /** Where a snapshot's words name the generation. */
 const SNAPSHOT_GENERATION = constant('DGeneration');
+const SNAPSHOT_ENTRY = constant('DEntry');
+const SNAPSHOT_ID = constant('DId');
 /** An answer, the failure that it is, and what a listener does in turn. */
 const ENTERED_MAX = 8;
 
@@ -124,6 +126,14 @@ export class Desk {
   snapshotProfiles(): readonly ProfileEntry[] {
     const at = this.copySnapshot();
     return at === 0 ? [] : readSnapshotProfiles(this.records.memory.buffer, at);
+  }
+
+  /** `[h_entry:h_id]` of a record, for the log; the dialog in hand stays in hand. */
+  addressOf(index: number, generation: number): string {
+    if (this.generationOf(index) !== generation) return '[gone]';
+    const { scratch, words } = this.records.memory;
+    const at = ((scratch.at + 3) & ~3) >> 2;
+    return `[${words[at + SNAPSHOT_ENTRY]}:${words[at + SNAPSHOT_ID]}]`;
   }
 
   /** Generation of the record at `index`, -1: there is none. */

@@ -94,6 +94,16 @@ export class Effects {
     }
   }
 
+  /** Runs the timeout route of an answered call whose time is over; it may give the call more.  False: there is none. */
+  timeout(route: string, index: number): boolean {
+    try {
+      return this.events.timeout(route);
+    } catch (error) {
+      this.log.error('timeout_route_threw', { route, record: index, reason: String(error) });
+      return true;
+    }
+  }
+
   private answered(index: number, generation: number, message: Message | null): void {
     this.run('start', message, index);
     this.callbacks.tell(DLGCB.CONFIRMED_NA, index, generation, null, message, 2);
@@ -110,7 +120,7 @@ export class Effects {
     }
   }
 
-  private run(route: keyof DialogEvents, message: Message | null, index: number): void {
+  private run(route: 'start' | 'end' | 'failed', message: Message | null, index: number): void {
     this.records.native.count(COUNTERS.eventRoutes, 1);
     try {
       this.events[route](message);

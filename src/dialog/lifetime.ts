@@ -29,9 +29,10 @@ export class Lifetime {
     this.params = params;
   }
 
-  /** Lifetime of a new dialog: what the route asked for, else the default. */
-  initial(askedSeconds: number): number {
-    return askedSeconds > 0 ? Math.min(askedSeconds, LIFETIME_SECONDS_MAX) : this.params.default_timeout;
+  /** Lifetime of a new dialog: what the route asked for in $dlg_ctx(timeout), else in its AVP, else the default. */
+  initial(askedSeconds: number, avpSeconds: number): number {
+    if (askedSeconds > 0) return Math.min(askedSeconds, LIFETIME_SECONDS_MAX);
+    return avpSeconds > 0 ? avpSeconds : this.params.default_timeout;
   }
 
   /** Deadline of a call that is answered now. */

@@ -33,8 +33,8 @@ export const NO_MATCH = 7;
 export class Matcher {
   /** What was wrong with the cookie when it was not believed, for a warning: 0, BAD_COOKIE, NO_SUCH_DIALOG, WRONG_ENDS. */
   complaint = 0;
+  readonly cookie: CookieReader;
   private readonly records: Records;
-  private readonly cookie: CookieReader;
   private readonly mode: number;
 
   constructor(records: Records, cookie: CookieReader, mode: number) {

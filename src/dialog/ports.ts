@@ -4,7 +4,7 @@
 import type { Message } from '../sip/message.js';
 
 /**
- * The three event routes.  While one runs, the tracker's context names the dialog.  [manual 11]
+ * The three event routes, and those that are named for an expiry.  While one runs, the tracker's context names the dialog.  [manual 11]
  *
  * `message` is what made the change, and null when nothing came from outside: a final answer of our own, or a time that
  * is over.  What they throw is logged and harms no call.
@@ -16,6 +16,10 @@ export interface DialogEvents {
   end(message: Message | null): void;
   /** A call ended without a 2xx. */
   failed(message: Message | null): void;
+  /** Runs the route that an expiring call named; false: there is none of that name.  It may give the call more time. */
+  timeout(route: string): boolean;
+  /** Number of that route, counted from 1; 0: there is none of that name. */
+  routeNumber(route: string): number;
 }
 
 /** Where faults are told; a OnceAMinute or a Log. */

@@ -27,6 +27,7 @@ import {
 import type { Message } from '../sip/message.js';
 import {
   M_BYE,
+  M_CANCEL,
   M_INVITE,
   W_CALL_ID_LEN,
   W_CALL_ID_OFF,
@@ -42,17 +43,26 @@ import {
   W_TO_URI_LEN,
   W_TO_URI_OFF,
 } from '../sip/words.js';
-import { Callbacks, DLGCB } from './callbacks.js';
+import { Callbacks, type ContextFields, DLGCB } from './callbacks.js';
 import { DialogContext } from './context.js';
 import { CookieReader, writeCookie } from './cookie.js';
 import { Desk } from './desk.js';
-import type { Snapshot } from './dialog.js';
+import { type Snapshot, TEXT_TIMEOUT_ROUTE } from './dialog.js';
 import { Effects } from './effects.js';
 import { InviteAnswers } from './invite.js';
 import { hasOneContact, ROUTE_SET_UNUSABLE, writeCallerRouteSet } from './leg.js';
 import { Lifetime } from './lifetime.js';
 import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, EARLY, UNCONFIRMED } from './machine.js';
-import { BY_COOKIE, BY_TAGS, DID_NONE, Matcher, NO_COOKIE } from './match.js';
+import {
+  BAD_COOKIE,
+  BY_COOKIE,
+  BY_TAGS,
+  DID_NONE,
+  Matcher,
+  NO_COOKIE,
+  NO_SUCH_DIALOG,
+  WRONG_ENDS,
+} from './match.js';
 import type { DialogEvents, DialogLog } from './ports.js';
 import { ProfileBook } from './profile.js';
 import * as record from './record.js';
@@ -70,6 +80,8 @@ export type TrackerParts = {
   readonly log: DialogLog;
   /** `active_dialogs` over all shards, for $DLG_count; left out: 0. */
   readonly activeDialogs?: () => number;
+  /** The request that the transaction in hand keeps, for listeners; left out: none. */
+  readonly storedRequest?: () => Message | null;
   /** All records, to look after what a dead worker left; left out: nobody looks. */
   readonly walk?: Walk;
 };
@@ -84,6 +96,14 @@ const DUE_PER_TICK_MAX = 256;
 const SPARE_CONTEXTS_MAX = 64;
 /** claim_end(): the lifetime is over. */
 const REASON_EXPIRED = constant('EndExpired');
+/** What the log calls a cookie that was not believed. */
+const COMPLAINTS: Readonly<Record<number, string>> = {
+  [BAD_COOKIE]: 'cookie_malformed',
+  [NO_SUCH_DIALOG]: 'cookie_of_no_dialog',
+  [WRONG_ENDS]: 'cookie_of_other_ends',
+};
+/** Of a cookie that cannot be read, this much is told. */
+const COOKIE_TOLD_BYTES_MAX = 64;
 /** Room asked of the scratch region before the cookie is written. */
 const COOKIE_ROOM_BYTES = 64;
 
@@ -93,11 +113,13 @@ export class DialogTracker {
   readonly profiles: ProfileBook;
   readonly variables: Variables;
   readonly params: Config['params']['dialog'];
+  readonly events: DialogEvents;
   readonly activeDialogs: () => number;
 
   private readonly native: Shard;
   private readonly memory: ShardMemory;
   private readonly x: Uint32Array;
+  private readonly effects: Effects;
   private readonly desk: Desk;
   private readonly matcher: Matcher;
   private readonly lifetime: Lifetime;
@@ -118,11 +140,21 @@ export class DialogTracker {
     this.log = log;
     this.activeDialogs = parts.activeDialogs ?? (() => 0);
     this.records = new Records(native, memory);
-    this.callbacks = new Callbacks((error, index) =>
-      log.error('dialog_listener_threw', { record: index, reason: String(error) }),
+    const stored = parts.storedRequest ?? (() => null);
+    this.callbacks = new Callbacks(
+      (error, index, generation) =>
+        log.error('dialog_listener_threw', {
+          dialog: this.desk.addressOf(index, generation),
+          reason: String(error),
+        }),
+      (index, generation) => {
+        const isItsOwn = this.x[T_DIALOG_INDEX] === index && this.x[T_DIALOG_GENERATION] === generation;
+        return isItsOwn ? stored() : null;
+      },
     );
-    const effects = new Effects(this.records, events, this.callbacks, log);
-    this.desk = new Desk(this.records, effects, this.callbacks, log);
+    this.events = events;
+    this.effects = new Effects(this.records, events, this.callbacks, log);
+    this.desk = new Desk(this.records, this.effects, this.callbacks, log);
     const cookie = new CookieReader(memory.bytes, params.rr_param);
     this.matcher = new Matcher(this.records, cookie, params.dlg_match_mode);
     this.cookieParameter = `;${params.rr_param}=`;
@@ -203,8 +235,14 @@ export class DialogTracker {
    * Call it whenever the transaction is made, for relaying or for a local answer; again does nothing.  The caller stores
    * the registers.
    */
-  relayed(_message: Message): void {
+  relayed(message: Message): void {
+    const { context } = this;
+    context.hasTransaction = true;
     this.link();
+    if (context.owedCallback === 0) return;
+    const type = context.owedCallback;
+    context.owedCallback = 0;
+    this.callbacks.tell(type, context.ownIndex, context.ownGeneration, message, null, 1);
   }
 
   /**
@@ -280,11 +318,35 @@ export class DialogTracker {
     for (let n = 0; n < count; n++) this.timeIsOver(due[2 * n]!, due[2 * n + 1]!);
   }
 
+  // ---- listings and restoring --------------------------------------------------------------------------------------
+
+  /** What listeners add to a listing of the dialog: RPC_CONTEXT or MI_CONTEXT is told to them. */
+  contextFields(index: number, generation: number, type: number = DLGCB.RPC_CONTEXT): ContextFields {
+    const fields: ContextFields = {};
+    this.callbacks.tell(type, index, generation, null, null, 0, fields);
+    return fields;
+  }
+
+  /** The dialog was restored from where it was stored: LOADED is told. */
+  restored(index: number, generation: number): void {
+    this.callbacks.tell(DLGCB.LOADED, index, generation, null, null, 0);
+  }
+
   // ---- look-up by scripts ------------------------------------------------------------------------------------------
 
   /** Puts the dialog in hand that the context names, or else the one that Call-ID and tags of the message find. */
   messageDialog(message: Message): boolean {
-    return this.contextDialog() || this.records.findByTags(message);
+    if (this.contextDialog()) return true;
+    if (message.method === M_CANCEL && message.isRequest) return this.cancelledDialog(message);
+    return this.records.findByTags(message);
+  }
+
+  /** A CANCEL has the ends of the INVITE it is about; with dlg_ctxiuid_mode its dialog becomes the context's. */
+  private cancelledDialog(message: Message): boolean {
+    const { context, records } = this;
+    if (!records.findByTags(message)) return false;
+    if (this.params.dlg_ctxiuid_mode === 1) context.point(records.index, records.generation, 1);
+    return true;
   }
 
   /** Puts the context's dialog in hand. */
@@ -353,7 +415,7 @@ export class DialogTracker {
     context.own(index, generation, 1);
     this.attachPending(index, generation);
     native.count(COUNTERS.spirals, 1);
-    this.callbacks.tell(DLGCB.SPIRALED, index, generation, message, null, 1);
+    this.tellFirst(DLGCB.SPIRALED, index, generation, message);
     return true;
   }
 
@@ -380,10 +442,10 @@ export class DialogTracker {
     records.setText(record.N_CALLER_ROUTE_SET, mark, routeSetLength);
     records.setText(record.N_TIMEOUT_ROUTE, routeAt, context.timeoutRoute.length);
     x[record.N_CALLER_CSEQ] = message.cseq;
-    x[record.N_LIFETIME] = this.lifetime.initial(context.timeoutSeconds);
+    x[record.N_LIFETIME] = this.lifetime.initial(context.timeoutSeconds, context.avpSeconds);
     x[record.N_SCRIPT_FLAGS] = context.flags;
-    x[record.N_PROPERTIES] =
-      context.properties | (context.timeoutBye !== 0 ? record.PROPERTY_TIMEOUT_BYE : 0);
+    const endsWithBye = context.timeoutBye !== 0 || this.params.send_bye === 1;
+    x[record.N_PROPERTIES] = context.properties | (endsWithBye ? record.PROPERTY_TIMEOUT_BYE : 0);
     x[record.N_INIT_TS] = native.nowUnixSeconds();
     x[record.N_CALLER_SOCKET] = message.flow;
     x[record.N_RECORD_ROUTES] = message.word(W_RECORD_ROUTE_COUNT);
@@ -397,9 +459,17 @@ export class DialogTracker {
     context.id = x[D_COOKIE_ID]!;
     context.own(index, generation, 1);
     this.attachPending(index, generation);
-    this.callbacks.tell(DLGCB.CREATED, index, generation, message, null, 1);
+    this.tellFirst(DLGCB.CREATED, index, generation, message);
     native.count(COUNTERS.processed, 1);
     return true;
+  }
+
+  /** CREATED and SPIRALED: at once, or when the transaction is made if there is none yet.  [manual 5.44] */
+  private tellFirst(type: number, index: number, generation: number, message: Message): void {
+    const { context } = this;
+    const isNow = this.params.initial_cbs_inscript === 1 || context.hasTransaction;
+    if (isNow) this.callbacks.tell(type, index, generation, message, null, 1);
+    else context.owedCallback = type;
   }
 
   private notCreated(status: number): boolean {
@@ -421,8 +491,7 @@ export class DialogTracker {
   /** A request within a dialog was matched, and its dialog is in hand; or it was not. */
   private sequential(message: Message, matched: number): void {
     const { context, matcher, native, records, x } = this;
-    if (matcher.complaint !== 0) native.count(COUNTERS.badCookie, 1);
-    matcher.complaint = 0;
+    if (matcher.complaint !== 0) this.complain(message);
     if (matched !== BY_COOKIE && matched !== BY_TAGS) {
       if (matched !== NO_COOKIE) native.count(COUNTERS.unmatched, 1);
       return;
@@ -436,6 +505,24 @@ export class DialogTracker {
       if (!records.load(index, generation)) return;
     }
     this.within.hear(message, index, generation);
+  }
+
+  /** Tells of a cookie that was not believed.  [spec 1.4] */
+  private complain(message: Message): void {
+    const { matcher, memory } = this;
+    const { cookie } = matcher;
+    this.native.count(COUNTERS.badCookie, 1);
+    const isRead = matcher.complaint !== BAD_COOKIE;
+    const method = message.methodName;
+    const text = memory.text(cookie.at, Math.min(cookie.length, COOKIE_TOLD_BYTES_MAX));
+    const named = isRead ? { dialog: `[${cookie.entry}:${cookie.id}]` } : {};
+    this.log.warn(COMPLAINTS[matcher.complaint]!, {
+      method,
+      cookie: text,
+      ...named,
+      call_id: message.callId,
+    });
+    matcher.complaint = 0;
   }
 
   // ---- answers -----------------------------------------------------------------------------------------------------
@@ -480,6 +567,7 @@ export class DialogTracker {
       if (x[D_DUE] === 0 || x[D_DUE]! > native.nowBootSeconds() || !desk.hold(index, generation)) return;
       this.invite.fail(null, 'end', index, generation);
     } else {
+      if (x[record.D_TIMEOUT_ROUTE] !== 0) this.runTimeoutRoute(index, generation);
       const now = native.nowUnixSeconds();
       if (native.dialogClaimEnd(index, generation, REASON_EXPIRED, 0, now) !== STATUS.ok) return;
       this.log.warn('dialog_expired', this.tellWho(index, generation));
@@ -488,6 +576,21 @@ export class DialogTracker {
       desk.leave();
     }
     desk.letGo(index, generation);
+  }
+
+  /**
+   * Runs the timeout route of an answered call, if its script has one of that name; the route sees the dialog and no
+   * message, and may move the deadline.  [spec 3.4]
+   */
+  runTimeoutRoute(index: number, generation: number): void {
+    const { desk, records, x } = this;
+    if (!records.load(index, generation)) return;
+    if (x[D_STATE] !== CONFIRMED_NO_ACK && x[D_STATE] !== CONFIRMED) return;
+    const name = desk.snapshotText(TEXT_TIMEOUT_ROUTE);
+    if (name === null || name === '') return;
+    desk.enter(index, generation, 0);
+    this.effects.timeout(name, index);
+    desk.leave();
   }
 
   private tellWho(index: number, generation: number): Record<string, string | number> {
@@ -507,7 +610,9 @@ export class DialogTracker {
     const { desk, records, x } = this;
     for (let attempt = 0; attempt < record.ATTEMPTS_MAX; attempt++) {
       if (!records.load(index, generation) || x[D_STATE] !== UNCONFIRMED) return;
-      if (x[D_HOLDS] === 1) this.callbacks.destroyed(index, generation);
+      // Who was not told of its beginning hears nothing of its end.
+      if (this.context.owedCallback !== 0) this.callbacks.forget(index, generation);
+      else if (x[D_HOLDS] === 1) this.callbacks.destroyed(index, generation);
       if (desk.commitState(UNCONFIRMED, DELETED, 0, index, generation) !== STATUS.conflict) return;
     }
     desk.lost('destroy', STATUS.conflict, index);

@@ -72,8 +72,10 @@ export class RequestsWithin {
   ): number {
     const { context, native, records, x } = this.desk;
     const isCaller = context.direction === 1;
-    const dueAt = this.lifetime.dueAtRefresh(native.nowBootSeconds(), x[D_LIFETIME]!);
+    const lifetime = this.lifetimeAfter(event, to);
+    const dueAt = this.lifetime.dueAtRefresh(native.nowBootSeconds(), lifetime);
     let fields = to === from ? 0 : record.CHANGE_STATE;
+    if (lifetime !== x[D_LIFETIME]) fields |= record.CHANGE_LIFETIME;
     if (to === DELETED) fields |= record.CHANGE_END_TS;
     if (this.refreshes(event, from, to) && dueAt !== x[D_DUE]) fields |= record.CHANGE_DUE;
     const highest = x[isCaller ? D_CALLER_CSEQ : D_CALLEE_CSEQ]!;
@@ -85,12 +87,20 @@ export class RequestsWithin {
     records.beginChange(fields | record.CHANGE_FLAGS, from);
     x[record.A_STATE] = to;
     x[record.A_DUE] = dueAt;
+    x[record.A_LIFETIME] = lifetime;
     x[record.A_END_TS] = to === DELETED ? native.nowUnixSeconds() : 0;
     x[record.A_FLAGS_SET] = flagsOf(to);
     x[record.A_PROPERTIES_SET] = record.PROPERTY_PRACK;
     x[record.A_CALLER_CSEQ] = message.cseq;
     x[record.A_CALLEE_CSEQ] = message.cseq;
     return records.change(index, generation);
+  }
+
+  /** What the route left in the AVP of timeout_avp is the lifetime from now on, the running timer's or not.  [spec 3.2] */
+  private lifetimeAfter(event: DialogEventName, to: number): number {
+    const { context, x } = this.desk;
+    const isAsked = context.avpSeconds > 0 && event !== 'bye' && isWithin(to);
+    return isAsked ? context.avpSeconds : x[D_LIFETIME]!;
   }
 
   /** The first ACK always starts the lifetime again; other requests when that is wanted. */

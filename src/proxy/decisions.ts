@@ -18,6 +18,7 @@ type Texts = {
   readonly generation: number;
   readonly requestUri: string | null;
   readonly maxForwards: number;
+  readonly flags: number;
   readonly routeAppended: string | null;
   readonly recordRouteParams: string;
   readonly headersAppended: readonly string[];
@@ -52,6 +53,7 @@ export class Decisions {
       generation: x[T_GENERATION]!,
       requestUri: passage.requestUri,
       maxForwards: passage.maxForwards,
+      flags: passage.flags,
       routeAppended: passage.routeAppended,
       recordRouteParams: passage.recordRouteParams,
       headersAppended: [...passage.headersAppended],
@@ -70,6 +72,7 @@ export class Decisions {
     if (texts === undefined || texts.generation !== x[T_GENERATION]) return;
     passage.requestUri = texts.requestUri;
     passage.maxForwards = texts.maxForwards;
+    passage.flags = texts.flags;
     passage.routeAppended = texts.routeAppended;
     passage.recordRouteParams = texts.recordRouteParams;
     passage.headersAppended.push(...texts.headersAppended);
@@ -86,6 +89,7 @@ function hasText(passage: Passage): boolean {
   return (
     passage.requestUri !== null ||
     passage.maxForwards !== 0 ||
+    passage.flags !== 0 ||
     passage.routeAppended !== null ||
     passage.recordRouteParams !== '' ||
     passage.headersAppended.length > 0 ||

@@ -51,6 +51,8 @@ export class Passage {
   onReply = 0;
   onFailure = 0;
   onBranch = 0;
+  /** Flags that routes set, one bit each (setflag). */
+  flags = 0;
 
   /** A final or stateless answer was given, or the request was relayed. */
   answered = false;
@@ -94,6 +96,7 @@ export class Passage {
     this.onReply = 0;
     this.onFailure = 0;
     this.onBranch = 0;
+    this.flags = 0;
     this.answered = false;
     this.relayed = false;
     this.detached = false;

@@ -86,6 +86,7 @@ export class Responses {
   /** The stored request, parsed again: for failure routes and answers of our own. */
   private readonly stored: Passage;
   private readonly kept: Message;
+  private readonly shown: Message;
   readonly decisions: Decisions;
 
   constructor(w: Workspace, observer: ProxyObserver, script: RouteScript, up: Upstream, down: Downstream) {
@@ -96,6 +97,7 @@ export class Responses {
     this.down = down;
     this.stored = new Passage(w.newMessage());
     this.kept = w.newMessage();
+    this.shown = w.newMessage();
     this.decisions = new Decisions(w.x);
   }
 
@@ -332,6 +334,15 @@ export class Responses {
     return true;
   }
 
+  /** The request that the transaction in hand keeps, to read; null: it has been shed. */
+  storedRequest(): Message | null {
+    const { w, shown } = this;
+    // Where stored() stands as well: the same bytes, of the same transaction.
+    if (!w.parkRequest(0, shown)) return null;
+    bindSource(w, shown);
+    return shown;
+  }
+
   /** The passage that loadStored() filled. */
   get storedPassage(): Passage {
     return this.stored;
@@ -404,15 +415,18 @@ export class Responses {
 
 /** Gives a stored request the flow and answer address that its transaction keeps. */
 function bindUpstream(w: Workspace, passage: Passage): void {
+  bindSource(w, passage.message);
+  readSender(passage, (w.x[T_FLAGS]! & T_FORCED_RPORT) !== 0);
+}
+
+function bindSource(w: Workspace, message: Message): void {
   const x = w.x;
-  const message = passage.message;
   message.flow = x[T_FLOW]!;
   message.port = x[T_PORT]!;
   message.address0 = x[T_ADDRESS0]!;
   message.address1 = x[T_ADDRESS0 + 1]!;
   message.address2 = x[T_ADDRESS0 + 2]!;
   message.address3 = x[T_ADDRESS0 + 3]!;
-  readSender(passage, (x[T_FLAGS]! & T_FORCED_RPORT) !== 0);
 }
 
 /** Lower is better.  [16.7 step 6] */

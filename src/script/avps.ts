@@ -7,17 +7,28 @@ import type { AvpValue, Passage } from '../proxy/passage.js';
 
 const VALUES_PER_TRANSACTION_MAX = 64;
 
+/** `s:x` is another way to write `x`. */
+function keyOf(name: string): string {
+  return name.startsWith('s:') ? name.slice(2) : name;
+}
+
+/** Name of the AVP that a parameter such as `$avp(s:timeout)` means; null: none. */
+export function avpNameOf(written: string | null): string | null {
+  return written === null ? null : written.slice('$avp('.length, -1);
+}
+
 type Kept = { readonly generation: number; readonly values: Map<string, AvpValue> };
 
 export class AvpBook {
   private readonly kept = new Map<number, Kept>();
 
   get(passage: Passage, name: string): AvpValue | null {
-    return this.valuesOf(passage)?.get(name) ?? null;
+    return this.valuesOf(passage)?.get(keyOf(name)) ?? null;
   }
 
   /** False: too many values, or nothing to remove. */
-  set(passage: Passage, name: string, value: AvpValue | null): boolean {
+  set(passage: Passage, written: string, value: AvpValue | null): boolean {
+    const name = keyOf(written);
     const values = this.valuesOf(passage);
     if (value === null) return values?.delete(name) ?? false;
     const room = values ?? this.room(passage);

@@ -6,6 +6,7 @@
  * route that waits keeps its own until it settles, and from then on every call returns false.
  */
 
+import { LIFETIME_SECONDS_MAX } from '../dialog/lifetime.js';
 import type { DialogTracker } from '../dialog/tracker.js';
 import type { Log } from '../log.js';
 import { B_CODE, T_BRANCH_COUNT, T_CODE } from '../memory/words.js';
@@ -23,6 +24,7 @@ import {
   HDR_OTHER,
   HDR_PROXY_REQUIRE,
   HDR_USER_AGENT,
+  M_INVITE,
   M_UNKNOWN,
   METHOD_NAMES,
   NONE,
@@ -59,6 +61,7 @@ import {
   set_dlg_profile,
   unset_dlg_profile,
 } from './functions/profile.js';
+import { dlg_reset_property, dlg_set_property } from './functions/property.js';
 import { dlg_set_timeout } from './functions/timeout.js';
 import type { RouteTable } from './routes.js';
 import { replaceUriPart, uriPart } from './uri-parts.js';
@@ -73,6 +76,10 @@ export type Surroundings = {
   readonly tracker: DialogTracker;
   readonly log: Log;
   readonly avps: AvpBook;
+  /** Name of the AVP with the lifetime of calls; null: none. */
+  readonly timeoutAvp: string | null;
+  /** Message flag that makes an INVITE create a dialog, as a mask; 0: none.  [manual 5.4] */
+  readonly dialogFlag: number;
   /** The routes in force; a suspended route keeps those it began with. */
   table: RouteTable;
 };
@@ -269,6 +276,15 @@ export class MessageContext {
     return dlg_isflagset(this.s.tracker, flag);
   }
 
+  /** Sets a property: `ka-src`, `ka-dst`, `timeout-noreset`; of the dialog, or of the one that is made. */
+  dlg_set_property(name: string): boolean {
+    return dlg_set_property(this.s.tracker, name);
+  }
+
+  dlg_reset_property(name: string): boolean {
+    return dlg_reset_property(this.s.tracker, name);
+  }
+
   dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
     return dlg_set_timeout(this.s.tracker, this.message, seconds, entry, id);
   }
@@ -458,6 +474,25 @@ export class RequestContext extends MessageContext {
     return avps.set(this.passage, name, value);
   }
 
+  // -- flags ---------------------------------------------------------------------------------------------------------
+
+  /** Sets flag `n` (0..31) of the message; it stays with the transaction. */
+  setflag(n: number): boolean {
+    if (!isFlag(n)) return false;
+    this.passage.flags = (this.passage.flags | (1 << n)) >>> 0;
+    return true;
+  }
+
+  resetflag(n: number): boolean {
+    if (!isFlag(n)) return false;
+    this.passage.flags = (this.passage.flags & ~(1 << n)) >>> 0;
+    return true;
+  }
+
+  isflagset(n: number): boolean {
+    return isFlag(n) && (this.passage.flags & (1 << n)) !== 0;
+  }
+
   // -- header edits --------------------------------------------------------------------------------------------------
 
   /** Adds a header line to the copies that go out; the line end may be left out. */
@@ -486,6 +521,7 @@ export class RequestContext extends MessageContext {
 
   loose_route(): boolean {
     if (this.waiting) return this.late(() => this.loose_route(), false);
+    if (this.s.timeoutAvp !== null) this.readTimeoutAvp(this.s.timeoutAvp);
     return this.s.core.looseRoute(this.passage);
   }
 
@@ -512,6 +548,7 @@ export class RequestContext extends MessageContext {
 
   t_newtran(): boolean {
     if (this.waiting) return this.alive;
+    if (this.s.dialogFlag !== 0) this.makeFlaggedDialog();
     const made = this.s.core.newTransaction(this.passage);
     this.s.avps.move(this.passage);
     return made;
@@ -519,6 +556,7 @@ export class RequestContext extends MessageContext {
 
   t_relay(): boolean {
     if (this.waiting) return this.late(() => this.t_relay(), false);
+    if (this.s.dialogFlag !== 0) this.makeFlaggedDialog();
     const relayed = this.s.core.relay(this.passage);
     this.s.avps.move(this.passage);
     return relayed;
@@ -573,6 +611,7 @@ export class RequestContext extends MessageContext {
 
   dlg_manage(): boolean {
     if (this.waiting) return this.late(() => this.dlg_manage(), false);
+    if (this.s.timeoutAvp !== null) this.readTimeoutAvp(this.s.timeoutAvp);
     const { core, tracker } = this.s;
     const uri = this.passage.requestUri;
     if (uri === null) return this.managed(dlg_manage(tracker, this.message));
@@ -582,6 +621,21 @@ export class RequestContext extends MessageContext {
     const done = dlg_manage(tracker, this.message, at, scratch.at - at);
     scratch.at = at;
     return this.managed(done);
+  }
+
+  /** The dialog's lifetime may stand in an AVP: whole seconds.  [manual 5.5, spec 3.1] */
+  private readTimeoutAvp(name: string): void {
+    const value = this.s.avps.get(this.passage, name);
+    const isLifetime = typeof value === 'number' && Number.isInteger(value) && value > 0;
+    this.s.tracker.context.avpSeconds = isLifetime ? Math.min(value, LIFETIME_SECONDS_MAX) : 0;
+  }
+
+  /** An initial INVITE with the flag of dlg_flag has a dialog when its transaction is made.  [manual 5.4] */
+  private makeFlaggedDialog(): void {
+    const { message, passage } = this;
+    if ((passage.flags & this.s.dialogFlag) === 0 || passage.isFailure) return;
+    if (message.method === M_INVITE && !message.hasToTag && this.s.tracker.context.ownIndex === 0)
+      this.dlg_manage();
   }
 
   /** A call for which there is no room is answered 503, and the route learns it from the false. */
@@ -672,6 +726,16 @@ export class RequestContext extends MessageContext {
   override dlg_isflagset(flag: number): boolean {
     if (this.waiting) return this.late(() => super.dlg_isflagset(flag), false);
     return super.dlg_isflagset(flag);
+  }
+
+  override dlg_set_property(name: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_set_property(name), false);
+    return super.dlg_set_property(name);
+  }
+
+  override dlg_reset_property(name: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_reset_property(name), false);
+    return super.dlg_reset_property(name);
   }
 
   override dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
@@ -767,6 +831,10 @@ export class EventContext extends MessageContext {
 function numbered(number: number, kind: string, name: string): number {
   if (number === 0) throw new TypeError(`there is no ${kind} route called ${name}`);
   return number;
+}
+
+function isFlag(n: number): boolean {
+  return Number.isInteger(n) && n >= 0 && n <= 31;
 }
 
 function checkUri(uri: string): string {

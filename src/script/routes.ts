@@ -18,6 +18,8 @@ export type Routes = {
   readonly reply?: Readonly<Record<string, Route<ReplyContext>>>;
   /** Runs before each branch of a transaction armed with t_on_branch(name) goes out. */
   readonly branch?: Readonly<Record<string, Route<BranchContext>>>;
+  /** Run by their name: when the lifetime of a call is over that named one in $dlg_ctx('timeout_route'). */
+  readonly route?: Readonly<Record<string, Route<EventContext>>>;
   /** `dialog:start`, `dialog:end`, `dialog:failed`. */
   readonly event?: Partial<Readonly<Record<DialogEventName, Route<EventContext>>>>;
 };
@@ -25,7 +27,7 @@ export type Routes = {
 export type DialogEventName = 'dialog:start' | 'dialog:end' | 'dialog:failed';
 
 const EVENT_NAMES: readonly string[] = ['dialog:start', 'dialog:end', 'dialog:failed'];
-const KINDS: readonly string[] = ['request', 'failure', 'reply', 'branch', 'event'];
+const KINDS: readonly string[] = ['request', 'failure', 'reply', 'branch', 'route', 'event'];
 /** Route numbers are kept in a word of the transaction. */
 const ROUTES_PER_KIND_MAX = 65_535;
 
@@ -62,6 +64,7 @@ export class RouteTable {
   readonly failure: NamedRoutes<FailureContext>;
   readonly reply: NamedRoutes<ReplyContext>;
   readonly branch: NamedRoutes<BranchContext>;
+  readonly route: NamedRoutes<EventContext>;
   readonly event: Partial<Readonly<Record<DialogEventName, Route<EventContext>>>>;
   /** Number of the reply route that runs for every answer, 0 if there is none. */
   readonly replyForAll: number;
@@ -74,6 +77,7 @@ export class RouteTable {
     this.failure = new NamedRoutes(definition.failure);
     this.reply = new NamedRoutes(definition.reply);
     this.branch = new NamedRoutes(definition.branch);
+    this.route = new NamedRoutes(definition.route);
     this.event = definition.event ?? {};
     this.replyForAll = this.reply.numberOf('all');
   }

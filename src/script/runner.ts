@@ -12,7 +12,7 @@ import { Passage } from '../proxy/passage.js';
 import type { RouteScript } from '../proxy/ports.js';
 import { COUNTERS, type Workspace } from '../proxy/workspace.js';
 import type { Message } from '../sip/message.js';
-import { AvpBook } from './avps.js';
+import { AvpBook, avpNameOf } from './avps.js';
 import type { Surroundings } from './context.js';
 import { BranchContext, EventContext, FailureContext, ReplyContext, RequestContext } from './context.js';
 import type { DialogEventName, RouteTable } from './routes.js';
@@ -37,7 +37,16 @@ export class ScriptRunner implements RouteScript, DialogEvents {
 
   /** Hands over what routes work with; the proxy needs the runner before it can be made itself. */
   connect(core: ProxyCore, tracker: DialogTracker): void {
-    const surroundings = { core, tracker, log: this.log, avps: this.avps, table: this.table };
+    const { timeout_avp, dlg_flag } = tracker.params;
+    const surroundings = {
+      core,
+      tracker,
+      log: this.log,
+      avps: this.avps,
+      table: this.table,
+      timeoutAvp: avpNameOf(timeout_avp),
+      dialogFlag: dlg_flag === null ? 0 : (1 << dlg_flag) >>> 0,
+    };
     this.surroundings = surroundings;
     this.failureContext = new FailureContext(surroundings, core.responses.storedPassage);
     this.branchContext = new BranchContext(surroundings, core.responses.storedPassage);
@@ -134,9 +143,22 @@ export class ScriptRunner implements RouteScript, DialogEvents {
     this.event('dialog:failed', message);
   }
 
+  timeout(name: string): boolean {
+    const run = this.table.route.of(this.routeNumber(name));
+    if (run !== undefined) this.runEvent(name, run, null);
+    return run !== undefined;
+  }
+
+  routeNumber(name: string): number {
+    return this.table.route.numberOf(name);
+  }
+
   private event(name: DialogEventName, message: Message | null): void {
     const run = this.table.event[name];
-    if (run === undefined) return;
+    if (run !== undefined) this.runEvent(name, run, message);
+  }
+
+  private runEvent(name: string, run: (context: EventContext) => unknown, message: Message | null): void {
     const context = this.eventContext!;
     context.bind(message);
     try {

@@ -44,18 +44,24 @@ export async function openRuntime(config: Config, log: Log): Promise<Runtime> {
 }
 
 function openSegment(config: Config): SegmentId {
-  const { dialog } = config.params;
+  const { core, dialog } = config.params;
   return addon.createSegment({
     path: config.segmentPath,
     bytes: config.segmentBytes,
     hashSize: dialog.hash_size,
     workers: config.workers,
-    hIdStart: null,
+    hIdStart: firstId(dialog.h_id_start, core.server_id),
     hIdStep: dialog.h_id_step,
     profiles: profileDefinitions(dialog),
     sockets: new Sockets(config.listen).all.map((socket) => socket.name),
     mailboxBytes: MAILBOX_BYTES,
   });
+}
+
+/** Where the ids of dialogs begin; null: at random. */
+function firstId(start: number, serverId: number): number | null {
+  if (start === 0) return null;
+  return start === -1 ? serverId : start;
 }
 
 /** Failures of the native part carry our codes. */

@@ -99,6 +99,7 @@ export class ShardCore implements ShardPort {
       params: config.params.dialog,
       events: this.runner,
       log: faults,
+      storedRequest: () => this.core.responses.storedRequest(),
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
       walk: { owner, next: (cursor) => addon.nextDialog(segment, cursor) },
     });

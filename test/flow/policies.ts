@@ -336,6 +336,27 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** A message flag makes the dialog, an AVP says how long it lives, and when that is over a route gives it more, once. */
+  lifetimes: policy((_lookup, note) => ({
+    request(r) {
+      r.$avp('lifetime', r.is_method('UPDATE') ? 100 : 50);
+      if (isDealtWith(r)) return;
+      if (r.is_method('INVITE')) {
+        r.$dlg_ctx('timeout_route', 'more');
+        r.setflag(4);
+      }
+      r.record_route();
+      r.t_relay();
+    },
+    route: {
+      more(d) {
+        const isFirst = d.$dlg_var('more') === null;
+        d.$dlg_var('more', 'yes');
+        note(isFirst && d.dlg_set_timeout(30) ? 'more' : 'enough', String(d.$dlg('callid')));
+      },
+    },
+  })),
+
   /** Everything is refused. */
   refuse: policy(() => ({
     request(r) {

@@ -2,6 +2,13 @@
 import { integer, milliseconds, seconds } from '../param.js';
 
 export const coreParams = {
+  server_id: integer({
+    default: 0,
+    min: 0,
+    max: 2_147_483_647,
+    section: 'core',
+    doc: 'Number of this server among those that share something.',
+  }),
   receive_window_ms: milliseconds({
     default: 2,
     min: 0,

@@ -9,7 +9,6 @@ export const lifetimeParams = {
     minBytes: 1,
     maxBytes: 256,
     form: { pattern: /^\$avp\(([is]:)?[A-Za-z0-9_]+\)$/, words: 'an AVP such as $avp(timeout)' },
-    later: true,
     section: '5.5',
     doc: 'AVP that holds the lifetime of a call in seconds.',
   }),

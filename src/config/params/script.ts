@@ -5,7 +5,6 @@ export const scriptParams = {
   initial_cbs_inscript: choice({
     default: 1,
     values: { 0: 'when the transaction is made', 1: 'right after dlg_manage()' },
-    later: true,
     section: '5.44',
     doc: 'When the first callbacks of a dialog run.',
   }),

@@ -6,7 +6,7 @@ import type { DialogTracker } from '../../dialog/tracker.js';
 
 type Value = string | number | null;
 type Attribute = {
-  readonly get: (context: DialogContext) => Value;
+  readonly get: (context: DialogContext, tracker: DialogTracker) => Value;
   /** Left out: read only. */
   readonly set?: (context: DialogContext, value: Value) => void;
 };
@@ -28,8 +28,8 @@ const ATTRIBUTES = {
     get: (c) => c.timeoutRoute || null,
     set: (c, value) => (c.timeoutRoute = routeName(value)),
   },
-  /** Routes have no numbers. */
-  timeout_route_id: { get: () => 0 },
+  /** Its number in the script, 0: there is none of that name. */
+  timeout_route_id: { get: (c, tracker) => tracker.events.routeNumber(c.timeoutRoute) },
   set: { get: (c) => (c.index === 0 ? 0 : 1) },
   dir: { get: (c) => c.dir },
 } as const satisfies Record<string, Attribute>;
@@ -38,7 +38,8 @@ export type DlgCtxAttribute = keyof typeof ATTRIBUTES;
 export const DLG_CTX_ATTRIBUTES = Object.keys(ATTRIBUTES) as DlgCtxAttribute[];
 
 export function $dlg_ctx(tracker: DialogTracker, name: DlgCtxAttribute): Value {
-  return ATTRIBUTES[name].get(tracker.context);
+  const attribute: Attribute = ATTRIBUTES[name];
+  return attribute.get(tracker.context, tracker);
 }
 
 /** What is no integer counts as 0; false for what can only be read. */

@@ -20,8 +20,8 @@ import type { Message } from '../../sip/message.js';
 type Value = string | number | null;
 type Read = (x: Uint32Array, tracker: DialogTracker) => Value;
 
-/** A timeout route is named by text; it has no number. */
-const ROUTE_WITHOUT_NUMBER = -1;
+/** The script has no route of the name that the dialog keeps. */
+const NO_SUCH_ROUTE = -1;
 
 const ATTRIBUTES = {
   h_id: (x) => x[D_ID]!,
@@ -33,7 +33,7 @@ const ATTRIBUTES = {
   start_ts: (x) => x[D_START_TS]!,
   dflags: (x) => x[D_FLAGS]!,
   sflags: (x) => x[D_SCRIPT_FLAGS]!,
-  toroute: (x) => (x[D_TIMEOUT_ROUTE] === 0 ? 0 : ROUTE_WITHOUT_NUMBER),
+  toroute: (x, tracker) => (x[D_TIMEOUT_ROUTE] === 0 ? 0 : timeoutRouteNumber(tracker)),
   callid: text(texts.TEXT_CALL_ID),
   from_uri: text(texts.TEXT_FROM_URI),
   to_uri: text(texts.TEXT_TO_URI),
@@ -59,6 +59,11 @@ export function $dlg(tracker: DialogTracker, message: Message | null, name: DlgA
       ? tracker.contextDialog()
       : message !== null && tracker.messageDialog(message);
   return found ? ATTRIBUTES[name](tracker.records.x, tracker) : null;
+}
+
+function timeoutRouteNumber(tracker: DialogTracker): number {
+  const name = tracker.snapshotText(texts.TEXT_TIMEOUT_ROUTE) ?? '';
+  return tracker.events.routeNumber(name) || NO_SUCH_ROUTE;
 }
 
 function text(number: number): Read {

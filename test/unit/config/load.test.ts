@@ -305,7 +305,7 @@ describe('a parameter whose feature is not built yet', () => {
     ['dialog:table_name=calls', 'only its default, "dialog"'],
     ['dialog:callid_column=x', 'only its default, "callid"'],
     ['dialog:ka_interval=60', 'only its default, 0'],
-    ['dialog:timeout_avp=$avp(x)', 'to leave it out'],
+    ['dialog:enable_dmq=1', 'only its default, 0'],
   ] as const) {
     test(`${item} is refused, not ignored`, async () => {
       const [line = ''] = await complaints({ set: [item] });

@@ -162,6 +162,8 @@ describe('register_dlgcb [spec 11.2]', () => {
       });
       world.answered();
       assert.deepEqual([heard, world.states(), world.faults], [['second'], [4], ['dialog_listener_threw']]);
+      const { h_entry, h_id } = world.dialog();
+      assert.deepEqual(world.told, [{ dialog: `[${h_entry}:${h_id}]`, reason: 'Error: listener' }]);
     });
   });
   test('an event route that throws harms no call', async () => {
@@ -177,7 +179,7 @@ describe('register_dlgcb [spec 11.2]', () => {
       assert.deepEqual(world.faults, ['event_route_threw', 'event_route_threw']);
     });
   });
-  test('refuses what cannot be combined, never fires, or is too much', async () => {
+  test('refuses what cannot be combined, is no type, or is too much', async () => {
     await inWorld([], (world) => {
       const { callbacks } = world.tracker;
       const nothing = (): void => {};
@@ -186,11 +188,127 @@ describe('register_dlgcb [spec 11.2]', () => {
       assert.equal(callbacks.register(null, 65_536, nothing), false);
       assert.equal(callbacks.register(null, DLGCB.CREATED | DLGCB.FAILED, nothing), false);
       assert.equal(callbacks.register(dialog, DLGCB.CREATED, nothing), false);
-      for (const type of [DLGCB.LOADED, DLGCB.MI_CONTEXT, DLGCB.RPC_CONTEXT]) {
-        assert.equal(callbacks.register(null, type, nothing), false);
-      }
+      assert.equal(callbacks.register(dialog, DLGCB.LOADED, nothing), false);
+      assert.equal(callbacks.register(null, DLGCB.LOADED | DLGCB.CREATED, nothing), false);
       for (let n = 0; n < 64; n++) assert.ok(callbacks.register(null, DLGCB.FAILED, nothing));
       assert.equal(callbacks.register(null, DLGCB.FAILED, nothing), false);
     });
   });
 });
+
+describe('what listeners are given [spec 11.2]', () => {
+  test('the stored request of the transaction in the callbacks of an answer', async () => {
+    await inWorld([], (world) => {
+      const heard: string[] = [];
+      const types = ALL & ~DLGCB.DESTROY;
+      world.tracker.callbacks.register(null, types, ({ type, request, reply }) => {
+        const what = request === null ? '-' : `${request.methodName} ${request.cseq}`;
+        heard.push(`${NAMES.get(type)} ${what} ${reply === null ? '-' : reply.code}`);
+      });
+      const invite = world.initial();
+      world.reply(invite, 180);
+      world.reply(invite, 200);
+      world.sequential({ method: 'ACK' });
+      const info = world.sequential({ method: 'INFO', cseq: 8 })!;
+      world.reply(info, 200, { method: 'INFO', cseq: 8 });
+      const bye = world.sequential({ method: 'BYE', cseq: 9 })!;
+      world.reply(bye, 481, { method: 'BYE', cseq: 9 });
+      const failed = world.initial({ callId: 'two@h', cseq: 3 });
+      world.ownReply(failed, 408);
+      assert.deepEqual(heard, [
+        'RESPONSE_FWDED INVITE 7 180',
+        'EARLY INVITE 7 180',
+        'RESPONSE_FWDED INVITE 7 200',
+        'CONFIRMED_NA INVITE 7 200',
+        'CONFIRMED ACK 7 -',
+        'REQ_WITHIN INFO 8 -',
+        'RESPONSE_WITHIN INFO 8 200',
+        'TERMINATED BYE 9 -',
+        'TERMINATED_CONFIRMED BYE 9 481',
+        'FAILED INVITE 3 -',
+      ]);
+    });
+  });
+  test('EXPIRED says whether the ACK had come', async () => {
+    await inWorld(['dialog:default_timeout=30', 'dialog:noack_timeout=5'], (world) => {
+      const heard: unknown[] = [];
+      world.tracker.callbacks.register(null, DLGCB.EXPIRED, ({ data, request }) => heard.push(data, request));
+      world.end(world.answered());
+      world.end(answeredWithoutAck(world));
+      world.wait(31, 2);
+      assert.deepEqual(heard.sort(), [false, null, null, true].sort());
+    });
+  });
+  test('a listing is filled by whoever listens, a restored dialog is told as LOADED', async () => {
+    await inWorld([], (world) => {
+      const { callbacks } = world.tracker;
+      const heard: string[] = [];
+      callbacks.register(null, DLGCB.LOADED, ({ direction }) => heard.push(`loaded ${direction}`));
+      callbacks.register(null, DLGCB.RPC_CONTEXT | DLGCB.MI_CONTEXT, ({ type, data }) => {
+        if (typeof data === 'object' && data !== null) data.billing = NAMES.get(type)!;
+      });
+      world.answered();
+      const { index, generation } = world.handle();
+      world.tracker.restored(index, generation);
+      assert.deepEqual(heard, ['loaded 0']);
+      assert.deepEqual(world.tracker.contextFields(index, generation), { billing: 'RPC_CONTEXT' });
+      const mi = world.tracker.contextFields(index, generation, DLGCB.MI_CONTEXT);
+      assert.deepEqual(mi, { billing: 'MI_CONTEXT' });
+    });
+  });
+});
+
+describe('initial_cbs_inscript [manual 5.44, spec 8.10]', () => {
+  const heardOf = (world: World): string[] => {
+    const heard = listen(world);
+    world.inEvent = (name) => void heard.push(name);
+    return heard;
+  };
+  for (const inScript of [0, 1] as const) {
+    test(`CREATED comes ${inScript === 1 ? 'with dlg_manage()' : 'when the transaction is made'} if it is ${inScript}`, async () => {
+      await inWorld([`dialog:initial_cbs_inscript=${inScript}`], (world) => {
+        const heard = heardOf(world);
+        world.initial({}, () => heard.push('script goes on'));
+        world.initial({}, () => heard.push('script goes on'));
+        const expected =
+          inScript === 1
+            ? ['CREATED 1', 'script goes on', 'SPIRALED 1', 'script goes on']
+            : ['script goes on', 'CREATED 1', 'script goes on', 'SPIRALED 1'];
+        assert.deepEqual(heard, expected);
+      });
+    });
+  }
+  test('0, and the transaction exists already: at once', async () => {
+    await inWorld(['dialog:initial_cbs_inscript=0'], (world) => {
+      const heard = heardOf(world);
+      const message = world.message({});
+      world.tracker.begin(message);
+      world.transaction(message);
+      world.tracker.relayed(message);
+      world.tracker.manage(message);
+      assert.deepEqual(heard, ['CREATED 1']);
+      world.tracker.relayed(message);
+      world.store();
+      world.tracker.scriptEnded(message, true);
+      assert.deepEqual(heard, ['CREATED 1']);
+    });
+  });
+  test('0, and no transaction is made: nothing is told, for nothing was', async () => {
+    await inWorld(['dialog:initial_cbs_inscript=0'], (world) => {
+      const before = world.usage();
+      const heard = heardOf(world);
+      const message = world.message({});
+      world.tracker.begin(message);
+      world.tracker.manage(message);
+      world.tracker.scriptEnded(message, false);
+      assert.deepEqual(heard, []);
+      assert.equal(world.usage().usedBytes, before.usedBytes);
+    });
+  });
+});
+
+function answeredWithoutAck(world: World): ReturnType<World['initial']> {
+  const invite = world.initial({ callId: 'two@h' });
+  world.reply(invite, 200, { callId: 'two@h' });
+  return invite;
+}

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
+import { dlg_reset_property, dlg_set_property } from '../../../dist/script/functions/property.js';
 import { dlg_set_timeout } from '../../../dist/script/functions/timeout.js';
 import { set_dlg_ctx } from '../../../dist/script/variables/dlg-ctx.js';
-import { assertNothingLeft, inWorld, type World } from './world.js';
+import { assertNothingLeft, inWorld, type Parts, type World } from './world.js';
 
 /** Seconds until the dialog's time is over, 0: it has no deadline. */
 function left(world: World): number {
@@ -100,6 +101,191 @@ describe('lifetime [manual 5.6, spec 3.1]', () => {
       world.wait(1, 10);
       assert.equal(world.statistic('expired_dialogs'), 600);
       assertNothingLeft(world, before);
+    });
+  });
+});
+
+describe('the AVP of timeout_avp [manual 5.5, spec 3.1, 3.2]', () => {
+  const set = ['dialog:default_timeout=30', 'dialog:timeout_avp=$avp(t)'];
+  /** A request within the dialog whose route left a lifetime in the AVP. */
+  const refresh = (world: World, seconds: number, parts: Parts = {}): void => {
+    const message = world.message({ method: 'INFO', to: 'b2', cseq: 20, ...parts });
+    world.tracker.begin(message);
+    world.tracker.context.avpSeconds = seconds;
+    world.tracker.manage(message);
+    world.tracker.scriptEnded(message, false);
+  };
+  const seen = (world: World): number[] => [world.dialog().lifetime, left(world)];
+  test('is the first lifetime, unless $dlg_ctx(timeout) says another', async () => {
+    for (const [asked, lifetime] of [
+      [0, 77],
+      [55, 55],
+    ] as const) {
+      await inWorld(set, (world) => {
+        const message = world.message({});
+        world.tracker.begin(message);
+        world.tracker.context.avpSeconds = 77;
+        set_dlg_ctx(world.tracker, 'timeout', asked);
+        world.tracker.manage(message);
+        assert.equal(world.dialog().lifetime, lifetime);
+        world.tracker.scriptEnded(message, true);
+      });
+    }
+  });
+  test('is taken again with the ACK and with each request, one that equals the default too', async () => {
+    await inWorld(set, (world) => {
+      world.reply(world.initial(), 200);
+      refresh(world, 90, { method: 'ACK', cseq: 7 });
+      assert.deepEqual(seen(world), [90, 90]);
+      refresh(world, 60);
+      assert.deepEqual(seen(world), [60, 60]);
+      refresh(world, 30);
+      assert.deepEqual(seen(world), [30, 30]);
+      refresh(world, 45, { method: 'ACK', cseq: 7 });
+      assert.deepEqual(seen(world), [45, 45]);
+      world.wait(5);
+      refresh(world, 0);
+      assert.deepEqual(seen(world), [45, 45]);
+    });
+  });
+  test('with timeout_noreset it changes the lifetime and leaves the running timer', async () => {
+    await inWorld([...set, 'dialog:timeout_noreset=1'], (world) => {
+      world.answered();
+      world.wait(10);
+      refresh(world, 90);
+      assert.deepEqual(seen(world), [90, 20]);
+    });
+  });
+  test('while it rings the lifetime changes, no timer runs; before the ACK, and with a BYE, nothing does', async () => {
+    await inWorld(set, (world) => {
+      const invite = world.initial();
+      world.reply(invite, 180);
+      refresh(world, 90);
+      assert.deepEqual(seen(world), [90, 0]);
+      refresh(world, 50, { method: 'BYE' });
+      assert.deepEqual(seen(world), [90, 0]);
+      world.reply(invite, 200);
+      refresh(world, 50);
+      assert.deepEqual(seen(world)[0], 90);
+    });
+  });
+});
+
+describe('the property timeout-noreset [manual 6.16, spec 3.2, 8.16]', () => {
+  test('set before the dialog or in it, and taken back', async () => {
+    await inWorld(['dialog:default_timeout=30'], (world) => {
+      const { tracker } = world;
+      const invite = world.initial({}, () =>
+        assert.equal(dlg_set_property(tracker, 'timeout-noreset'), true),
+      );
+      assert.equal(world.dialog().iflags, 8);
+      world.reply(invite, 200);
+      world.sequential({ method: 'ACK' });
+      world.wait(10);
+      world.sequential({ method: 'INFO', cseq: 8 });
+      assert.equal(left(world), 20);
+      world.sequential({ method: 'INFO', cseq: 9 }, () => dlg_reset_property(tracker, 'timeout-noreset'));
+      assert.equal(left(world), 20);
+      world.sequential({ method: 'INFO', cseq: 10 });
+      assert.equal(left(world), 30);
+    });
+  });
+  test('set ahead of dlg_manage() goes into the dialog; other names are none', async () => {
+    await inWorld([], (world) => {
+      const message = world.message({});
+      const { tracker } = world;
+      tracker.begin(message);
+      for (const [name, known] of [
+        ['ka-src', true],
+        ['ka-dst', true],
+        ['timeout-noreset', true],
+        ['KA-SRC', false],
+        ['', false],
+        ['ka', false],
+      ] as const) {
+        assert.equal(dlg_set_property(tracker, name), known, name);
+        if (!known) assert.equal(dlg_reset_property(tracker, name), false, name);
+      }
+      dlg_reset_property(tracker, 'ka-dst');
+      tracker.manage(message);
+      assert.equal(world.dialog().iflags, 2 + 8);
+      tracker.scriptEnded(message, true);
+    });
+  });
+});
+
+describe('a timeout route [spec 3.4]', () => {
+  /** A call with the timeout route `more`, answered. */
+  const call = (world: World): void => {
+    const invite = world.answered({}, () => set_dlg_ctx(world.tracker, 'timeout_route', 'more'));
+    world.end(invite);
+  };
+  const initial = (world: World, name: string): void => {
+    const message = world.message({});
+    world.tracker.begin(message);
+    set_dlg_ctx(world.tracker, 'timeout_route', name);
+    world.tracker.manage(message);
+    const transaction = world.transaction(message);
+    world.tracker.relayed(message);
+    world.store();
+    world.tracker.scriptEnded(message, true);
+    world.reply(transaction, 200);
+    world.sequential({ method: 'ACK' });
+    world.end(transaction);
+  };
+  test('runs when the lifetime is over and sees the dialog; then the call ends', async () => {
+    await inWorld(['dialog:default_timeout=30'], (world) => {
+      const before = world.usage();
+      let seen: unknown;
+      world.timeoutRoutes.set('more', () => {
+        seen = [world.tracker.contextDialog(), world.tracker.snapshot()?.state];
+      });
+      initial(world, 'more');
+      assert.equal(world.dialog().timeout - world.native.nowUnixSeconds(), 30);
+      world.wait(31, 3);
+      assert.deepEqual(seen, [true, 4]);
+      assert.deepEqual(world.events, ['start 200', 'route more', 'end -']);
+      assertNothingLeft(world, before);
+    });
+  });
+  test('may give the call more time, again and again', async () => {
+    await inWorld(['dialog:default_timeout=30'], (world) => {
+      let times = 0;
+      world.timeoutRoutes.set('more', () => {
+        const { tracker } = world;
+        if (++times < 3) assert.ok(tracker.contextDialog() && tracker.setTimeout(20));
+      });
+      initial(world, 'more');
+      world.wait(31, 3);
+      assert.deepEqual(world.states(), [4]);
+      assert.equal(left(world), 20);
+      world.wait(21, 3);
+      assert.equal(left(world), 20);
+      world.wait(21, 3);
+      assert.deepEqual([times, world.states()], [3, []]);
+    });
+  });
+  test('of a name that the script has not is none, one that throws costs nothing', async () => {
+    for (const name of ['none', 'more']) {
+      await inWorld(['dialog:default_timeout=30'], (world) => {
+        const before = world.usage();
+        world.timeoutRoutes.set('more', () => {
+          throw new Error('route');
+        });
+        initial(world, name);
+        world.wait(31, 3);
+        const faults = name === 'more' ? ['timeout_route_threw', 'dialog_expired'] : ['dialog_expired'];
+        assert.deepEqual([world.states(), world.faults], [[], faults]);
+        assertNothingLeft(world, before);
+      });
+    }
+  });
+  test("named after the dialog was made it is not the dialog's", async () => {
+    await inWorld(['dialog:default_timeout=30'], (world) => {
+      world.timeoutRoutes.set('more', () => {});
+      call(world);
+      world.wait(31, 3);
+      assert.deepEqual(world.events, ['start 200', 'end -']);
     });
   });
 });

@@ -336,3 +336,63 @@ describe('look-up by scripts [spec 1.7]', () => {
     });
   });
 });
+
+describe('a cookie that is not believed is told of [spec 1.4]', () => {
+  test('with method, cookie, address and Call-ID', async () => {
+    await inWorld(['dialog:dlg_match_mode=0'], (world) => {
+      world.answered();
+      const { h_entry, h_id } = world.dialog();
+      const gone = cookieText(h_entry, 0xfffffff);
+      const right = cookieOf(world);
+      const told = (route: string, parts: Parts = {}): unknown => {
+        world.faults.length = 0;
+        world.told.length = 0;
+        world.sequential({ method: 'INFO', route, ...parts });
+        return [...world.faults, ...world.told];
+      };
+      assert.deepEqual(told(`;lr;did=${gone}`), [
+        'cookie_of_no_dialog',
+        { method: 'INFO', cookie: gone, dialog: `[${h_entry}:268435455]`, call_id: 'call@h' },
+      ]);
+      assert.deepEqual(told(`;lr;did=${right}`, { from: 'a1', to: 'x' }), [
+        'cookie_of_other_ends',
+        { method: 'INFO', cookie: right, dialog: `[${h_entry}:${h_id}]`, call_id: 'call@h' },
+      ]);
+      assert.deepEqual(told(';lr;did=xyz', { method: 'BYE' }), [
+        'cookie_malformed',
+        { method: 'BYE', cookie: 'xyz', call_id: 'call@h' },
+      ]);
+      assert.deepEqual(told(`;lr;did=${right}`), []);
+      assert.deepEqual(told(';lr'), []);
+    });
+  });
+  test('of a long one no more than 64 bytes', async () => {
+    await inWorld([], (world) => {
+      world.sequential({ method: 'INFO', route: `;lr;did=${'x'.repeat(500)}` });
+      assert.equal(world.told[0]?.cookie, 'x'.repeat(64));
+    });
+  });
+  test('never in mode 2, which does not read it', async () => {
+    await inWorld(['dialog:dlg_match_mode=2'], (world) => {
+      world.sequential({ method: 'INFO', route: ';lr;did=xyz' });
+      assert.deepEqual(world.faults, []);
+    });
+  });
+});
+
+describe('CANCEL [spec 13.1 dlg_ctxiuid_mode]', () => {
+  for (const mode of [0, 1] as const) {
+    test(`its look-up ${mode === 1 ? 'makes its dialog the one of the context' : 'leaves the context'} in mode ${mode}`, async () => {
+      await inWorld([`dialog:dlg_ctxiuid_mode=${mode}`], (world) => {
+        world.initial();
+        const message = world.message({ method: 'CANCEL' });
+        world.tracker.begin(message);
+        assert.equal(is_known_dlg(world.tracker, message), true);
+        assert.equal(world.tracker.contextDialog(), mode === 1);
+        // It is looked at, and no event of the dialog.
+        assert.deepEqual([world.tracker.context.ownIndex, world.states()], [0, [1]]);
+        world.tracker.scriptEnded(message, false);
+      });
+    });
+  }
+});

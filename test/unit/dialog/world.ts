@@ -72,8 +72,12 @@ export class World {
   readonly events: string[] = [];
   /** What was logged. */
   readonly faults: string[] = [];
+  /** The fields of the same lines. */
+  readonly told: Readonly<Record<string, string | number>>[] = [];
   /** Runs inside every event route. */
   inEvent: (name: string) => void = () => {};
+  /** Timeout routes of the script, by name. */
+  readonly timeoutRoutes = new Map<string, () => void>();
   readonly startMs = 1000;
   private readonly parser: SipParser;
   private readonly folder: string;
@@ -120,11 +124,24 @@ export class World {
       native: this.native,
       memory: this.memory,
       params,
-      events: { start: run('start'), end: run('end'), failed: run('failed') },
-      log: {
-        error: (event) => this.faults.push(event),
-        warn: (event) => this.faults.push(event),
+      events: {
+        start: run('start'),
+        end: run('end'),
+        failed: run('failed'),
+        timeout: (name) => {
+          const route = this.timeoutRoutes.get(name);
+          if (route === undefined) return false;
+          this.events.push(`route ${name}`);
+          route();
+          return true;
+        },
+        routeNumber: (name) => [...this.timeoutRoutes.keys()].indexOf(name) + 1,
       },
+      log: {
+        error: (event, fields = {}) => this.tell(event, fields),
+        warn: (event, fields = {}) => this.tell(event, fields),
+      },
+      storedRequest: () => this.storedRequest(),
       activeDialogs: () => this.statistic('active_dialogs'),
       walk: { owner: 0, next: (cursor) => addon.nextDialog(this.segment, cursor) },
     });
@@ -147,6 +164,11 @@ export class World {
     this.native.stop();
     addon.closeSegment(this.segment, true);
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private tell(event: string, fields: Readonly<Record<string, string | number>>): void {
+    this.faults.push(event);
+    this.told.push(fields);
   }
 
   // ---- looking -----------------------------------------------------------------------------------------------------
@@ -259,6 +281,19 @@ export class World {
     this.load(transaction);
     this.tracker.reply(null, code, 0);
     this.store();
+  }
+
+  /** The request that the transaction in hand keeps. */
+  private storedRequest(): Message | null {
+    const at = this.memory.scratch.at;
+    const length = this.native.transactionRequest(at, this.memory.scratch.end - at);
+    if (length === 0) return null;
+    const text = this.memory.buffer.toString('latin1', at, at + length);
+    const { place } = this;
+    const message = this.message(text);
+    // What is in hand stays where it is.
+    this.place = place;
+    return message;
   }
 
   // ---- transactions ------------------------------------------------------------------------------------------------
