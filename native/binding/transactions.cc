@@ -150,6 +150,8 @@ void transaction_shed(ShardState& shard) noexcept {
   shard.transactions.shed(shard.registers());
 }
 
+std::uint32_t transaction_room(ShardState& shard) noexcept { return shard.transactions.room(); }
+
 Status transaction_add_branch(ShardState& shard, std::uint32_t text, std::uint32_t text_length,
                               std::uint32_t up_call) noexcept {
   const std::uint32_t count = shard.x(kXArgs)[0];
@@ -355,6 +357,7 @@ void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_store>("transactionStore");
   builder.method<&transaction_free>("transactionFree");
   builder.method<&transaction_shed>("transactionShed");
+  builder.method<&transaction_room>("transactionRoom");
   builder.method<&transaction_add_branch>("transactionAddBranch");
   builder.method<&transaction_send_branch>("transactionSendBranch");
   builder.method<&transaction_send_reply>("transactionSendReply");

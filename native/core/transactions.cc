@@ -515,6 +515,8 @@ std::uint32_t Transactions::quiet_ticks(std::uint32_t owner, std::uint32_t now_t
 
 std::uint32_t Transactions::live() const noexcept { return segment_->transactions().used(); }
 
+std::uint32_t Transactions::room() const noexcept { return transactions_max_ - live(); }
+
 // -- attach and verify (rebuild.h)
 // -------------------------------------------------------------------------------------
 

@@ -183,6 +183,8 @@ class Transactions {
                                       std::span<std::uint32_t> out) noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;
+  /// Records that are free, those kept for calls that are up included.
+  [[nodiscard]] std::uint32_t room() const noexcept;
   /// Ticks until a timer of `owner` may be due, at most `ahead`.
   [[nodiscard]] std::uint32_t quiet_ticks(std::uint32_t owner, std::uint32_t now_tick,
                                           std::uint32_t ahead) const noexcept;

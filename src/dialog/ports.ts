@@ -48,7 +48,10 @@ export type OwnRequest = {
 
 /** Sends requests of our own; the proxy core. */
 export interface Sender {
-  /** Makes a client transaction and sends.  False: there is no room or no way, and nothing is left behind. */
+  /**
+   * Makes a client transaction and sends.  False: there is no room or no way, and nothing is left behind.  Outside of a
+   * batch or tick the shard has to flush.
+   */
   send(request: OwnRequest): boolean;
   /** Whether there is room for `n` more client transactions. */
   hasRoom(n: number): boolean;

@@ -63,7 +63,7 @@ import {
   NO_SUCH_DIALOG,
   WRONG_ENDS,
 } from './match.js';
-import type { DialogEvents, DialogLog } from './ports.js';
+import type { DialogEvents, DialogLog, Sender } from './ports.js';
 import { ProfileBook } from './profile.js';
 import * as record from './record.js';
 import { Records } from './record.js';
@@ -115,6 +115,8 @@ export class DialogTracker {
   readonly params: Config['params']['dialog'];
   readonly events: DialogEvents;
   readonly activeDialogs: () => number;
+  /** What sends requests of our own; null until the shard has connected it. */
+  sender: Sender | null = null;
 
   private readonly native: Shard;
   private readonly memory: ShardMemory;
@@ -296,6 +298,9 @@ export class DialogTracker {
     } else if (message !== null) this.replyWithin(message, code, direction, index, generation);
     this.desk.leave();
   }
+
+  /** A request of our own, the transaction in hand, has its final answer; null: none came, or it could not be sent. */
+  ownAnswer(_message: Message | null, _code: number): void {}
 
   /** The transaction in hand goes.  A dialog that its INVITE made and nobody answered has failed. */
   transactionEnded(): void {

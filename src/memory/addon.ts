@@ -204,6 +204,8 @@ export type Shard = {
   /** Queues the stored reply to the record's upstream destination. */
   transactionSendReply(): number;
   transactionShed(): void;
+  /** How many more transactions have a record, those for calls that are up. */
+  transactionRoom(): number;
   /** Copies the stored request (or branch n's stored reply, or the branch's whole outgoing copy) into M at `offset`
    *  (at most `room` bytes); its length, or 0. */
   transactionRequest(offset: number, room: number): number;

@@ -8,6 +8,7 @@ const PAGE_BYTES = 65_536;
 /** Scratch for a stored request that is parsed again: the largest datagram and its words. */
 const REQUEST_ROOM_BYTES = 66 * 1024;
 const URI_ROOM_BYTES = 128;
+const PARKING_PLACES = 4;
 const WORDS_OFFSET = constant('WordsOffset');
 const WORDS_BYTES = constant('WordsBytes');
 
@@ -26,7 +27,10 @@ export class ShardMemory {
   readonly messageWords: number;
   /** Offset of the words of the URI in hand. */
   readonly uriWords: number;
-  /** Where a stored message is copied to be parsed again: two places, for a request inside the handling of a reply. */
+  /**
+   * Where a stored message is copied to be parsed again: a request inside the handling of a reply, one that we make
+   * ourselves meanwhile, and one that we end.
+   */
   readonly parked: readonly { readonly at: number; readonly room: number; readonly words: number }[];
 
   constructor() {
@@ -41,7 +45,7 @@ export class ShardMemory {
     const parkedBytes = REQUEST_ROOM_BYTES + WORDS_BYTES;
     const parked = [];
     let end = scratchEnd;
-    for (let n = 0; n < 2; n++) {
+    for (let n = 0; n < PARKING_PLACES; n++) {
       end = (end - parkedBytes) & ~63;
       parked.push({ at: end, room: REQUEST_ROOM_BYTES - 64, words: end + REQUEST_ROOM_BYTES });
     }

@@ -20,6 +20,9 @@ export function optionalConstant(name: string): number | undefined {
 }
 
 const transaction = constant('XTransaction');
+/** First register of the transaction in hand, and how many there are. */
+export const X_TRANSACTION = transaction;
+export const REGISTER_WORDS = constant('RegisterWords');
 const head = (name: string): number => transaction + constant(name);
 
 // Head of the transaction in hand (core/transactions.h HeadWord).
@@ -50,6 +53,8 @@ export const T_LOOP_HASH = head('TLoopHash');
 export const T_CREATED = head('TCreated');
 /** Tick at which the final answer went upstream. */
 export const T_FINISHED = head('TUser0');
+/** The same word of a request of our own: what it is for. */
+export const T_PURPOSE = head('TUser0');
 
 /** First word of branch 0, and the distance to the next branch. */
 export const T_BRANCHES = transaction + constant('HeadWords');
@@ -68,6 +73,11 @@ export const B_FINAL_DUE = constant('BFinalDue');
 export const B_END_DUE = constant('BEndDue');
 export const B_FLAGS = constant('BFlags');
 export const B_HASH = constant('BHash');
+export const B_CSEQ_RECEIVED = constant('BCSeqReceived');
+export const B_CSEQ_SENT = constant('BCSeqSent');
+export const B_TO_TAG = constant('BToTag');
+export const B_USER0 = constant('BUser0');
+export const B_USER1 = constant('BUser1');
 
 // The dialog in hand (core/table.h DialogWord).
 const dialog = (name: string): number => constant('XDialog') + constant(name);

@@ -61,6 +61,7 @@ import {
   B_CANCEL_SENT,
   BRANCH_CALLING,
   BRANCH_COMPLETED,
+  KIND_CLIENT,
   KIND_INVITE_SERVER,
   KIND_NON_INVITE_SERVER,
   SERVER_PROCEEDING,
@@ -73,6 +74,7 @@ import { hasOwnTag } from './answer.js';
 import { branchAt, Downstream } from './downstream.js';
 import { looseRoute, yieldToStrictRouter } from './loose-route.js';
 import { HOP_FOUND, HOP_OTHER_SCHEME, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
+import { OwnRequests } from './own-requests.js';
 import { Passage, TARGETS_MAX } from './passage.js';
 import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
 import { Responses } from './response.js';
@@ -108,6 +110,7 @@ export class ProxyCore {
   readonly w: Workspace;
   readonly up: Upstream;
   readonly down: Downstream;
+  readonly own: OwnRequests;
   readonly responses: Responses;
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
@@ -133,7 +136,8 @@ export class ProxyCore {
     this.shard = shard;
     this.up = new Upstream(w, observer);
     this.down = new Downstream(w, observer);
-    this.responses = new Responses(w, observer, script, this.up, this.down);
+    this.own = new OwnRequests(w, observer, resolver, shard, this.up, this.down);
+    this.responses = new Responses(w, observer, script, this.up, this.down, this.own);
     this.loopCheck = new LoopCheck(w);
     for (let n = 0; n < TARGETS_MAX; n++) this.hops.push(new NextHop());
     this.passage = new Passage(w.newMessage());
@@ -671,6 +675,7 @@ export class ProxyCore {
       w.makeRoom(SCRATCH_PER_DUE_BYTES);
       if (w.native.transactionLoadIndex(due[n]!) === STATUS_OK) this.fire();
     }
+    w.makeRoom(SCRATCH_PER_DUE_BYTES);
     this.observer.tick();
   }
 
@@ -711,7 +716,7 @@ export class ProxyCore {
     }
     if (!isDue(x[b + B_RETRANSMIT_DUE]!, now)) return;
     w.count(COUNTERS.requestsRepeated);
-    if (x[T_KIND] !== KIND_INVITE_SERVER) {
+    if (x[T_METHOD] !== M_INVITE) {
       clientNonInviteDue(x, b, now, w.timers);
       w.native.transactionSendBranch(branch);
     } else if ((x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0) {
@@ -731,6 +736,10 @@ export class ProxyCore {
     this.w.count(COUNTERS.routeTimeouts);
     const x = this.w.x;
     x[T_ROUTE_DUE] = 0;
+    if (x[T_KIND] === KIND_CLIENT) {
+      this.own.nameTimedOut();
+      return;
+    }
     x[T_FLAGS] = x[T_FLAGS]! & ~(T_SUSPENDED | T_FAILS_OVER);
     if (x[T_STATE] !== SERVER_PROCEEDING || !this.responses.allEnded()) return;
     if (x[T_KIND] === KIND_INVITE_SERVER) this.responses.answerOwn(408);

@@ -18,10 +18,12 @@ import {
   T_BRANCHES,
   T_KIND,
   T_LOOP_HASH,
+  T_METHOD,
 } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import {
   HDR_ROUTE,
+  M_INVITE,
   W_CALL_ID_OFF,
   W_CSEQ_LEN,
   W_CSEQ_OFF,
@@ -144,7 +146,7 @@ export class Downstream {
   cancel(branch: number): void {
     const x = this.w.x;
     const b = branchAt(branch);
-    if (x[T_KIND] !== KIND_INVITE_SERVER || (x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0) return;
+    if (x[T_METHOD] !== M_INVITE || (x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0) return;
     if (x[b + B_STATE] !== BRANCH_PROCEEDING) {
       x[b + B_FLAGS] = x[b + B_FLAGS]! | B_CANCEL_WANTED;
       return;

@@ -43,30 +43,38 @@ export class NextHop {
   /** Finds the hop of one target; `target` null: the request's own R-URI. */
   find(w: Workspace, resolver: NameResolver, passage: Passage, target: string | null): number {
     const message = passage.message;
-    if (passage.destination !== null) return this.fromText(w, resolver, passage, passage.destination);
+    if (passage.destination !== null) return this.findText(w, resolver, message.flow, passage.destination);
     const route = nextRoute(passage);
     if (route >= 0) {
       return this.fromUri(
         w,
         resolver,
-        passage,
+        message.flow,
         message.at,
         message.itemUriOffset(route),
         message.itemUriLength(route),
       );
     }
-    if (target !== null) return this.fromText(w, resolver, passage, target);
-    return this.fromUri(w, resolver, passage, message.at, message.word(W_RURI_OFF), message.word(W_RURI_LEN));
+    if (target !== null) return this.findText(w, resolver, message.flow, target);
+    return this.fromUri(
+      w,
+      resolver,
+      message.flow,
+      message.at,
+      message.word(W_RURI_OFF),
+      message.word(W_RURI_LEN),
+    );
   }
 
-  private fromText(w: Workspace, resolver: NameResolver, passage: Passage, uri: string): number {
+  /** Finds the hop that a URI's text names; `flow`: the socket to prefer, 0: none. */
+  findText(w: Workspace, resolver: NameResolver, flow: number, uri: string): number {
     const at = w.scratch.at;
     w.scratch.text(uri);
     const length = w.scratch.at - at;
     const bracketed = w.memory.bytes[at] === 60 && w.memory.bytes[at + length - 1] === 62;
     const status = bracketed
-      ? this.fromUri(w, resolver, passage, at, 1, length - 2)
-      : this.fromUri(w, resolver, passage, at, 0, length);
+      ? this.fromUri(w, resolver, flow, at, 1, length - 2)
+      : this.fromUri(w, resolver, flow, at, 0, length);
     w.scratch.at = at;
     return status;
   }
@@ -74,7 +82,7 @@ export class NextHop {
   private fromUri(
     w: Workspace,
     resolver: NameResolver,
-    passage: Passage,
+    flow: number,
     base: number,
     offset: number,
     length: number,
@@ -92,7 +100,7 @@ export class NextHop {
     const port = words[u + U_PORT]!;
     if (readAddress(w.memory.bytes, host, hostLength, this.address)) {
       this.port = port === 0 ? DEFAULT_PORT : port;
-      return this.onFlow(w, passage);
+      return this.onFlow(w, flow);
     }
     this.host = w.memory.text(host, hostLength).toLowerCase();
     this.namePort = port;
@@ -106,11 +114,11 @@ export class NextHop {
     this.address.a2 = found.a2;
     this.address.a3 = found.a3;
     this.port = found.port !== 0 ? found.port : port !== 0 ? port : DEFAULT_PORT;
-    return this.onFlow(w, passage);
+    return this.onFlow(w, flow);
   }
 
-  private onFlow(w: Workspace, passage: Passage): number {
-    this.flow = w.sockets.flowTo(this.address.isV4, passage.message.flow);
+  private onFlow(w: Workspace, flow: number): number {
+    this.flow = w.sockets.flowTo(this.address.isV4, flow);
     return this.flow === 0 ? HOP_UNREACHABLE : HOP_FOUND;
   }
 }

@@ -40,6 +40,11 @@ export interface ProxyObserver {
   scriptEnded(message: Message, hasTransaction: boolean): void;
   /** An answer to the transaction in hand is about to go upstream: `message`, or one made here (null). */
   reply(message: Message | null, code: number, ownRecordRoutes: number): void;
+  /**
+   * A request of our own, the transaction in hand, has its final answer: `message`; null: 408 (nobody answered) or 503 (it
+   * could not be sent).  T_PURPOSE, T_DIRECTION (the side) and the dialog's words say which it was.
+   */
+  ownAnswer(message: Message | null, code: number): void;
   /** The transaction in hand is about to be freed. */
   transactionEnded(): void;
   /** Dialogs that are due. */

@@ -8,14 +8,12 @@ import {
   B_REPLY_BYTES,
   B_RETRANSMIT_DUE,
   B_STATE,
-  T_ADDRESS0,
   T_BRANCH_COUNT,
   T_CODE,
   T_CSEQ,
   T_END_DUE,
   T_FINISHED,
   T_FLAGS,
-  T_FLOW,
   T_GENERATION,
   T_INDEX,
   T_KIND,
@@ -23,12 +21,12 @@ import {
   T_METHOD,
   T_ON_FAILURE,
   T_ON_REPLY,
-  T_PORT,
   T_STATE,
 } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import {
   M_CANCEL,
+  M_INVITE,
   W_CSEQ_METHOD,
   W_CSEQ_NUMBER,
   W_VIA_BRANCH_LEN,
@@ -53,21 +51,22 @@ import {
   BRANCH_COMPLETED,
   BRANCH_PROCEEDING,
   BRANCH_SPENT,
+  KIND_CLIENT,
   KIND_INVITE_SERVER,
   SERVER_ACCEPTED,
   SERVER_COMPLETED,
   SERVER_PROCEEDING,
   T_CANCELLED,
   T_FAILS_OVER,
-  T_FORCED_RPORT,
   T_HAD_6XX,
 } from '../transaction/states.js';
 import { Decisions } from './decisions.js';
 import { branchAt, type Downstream } from './downstream.js';
+import type { OwnRequests } from './own-requests.js';
 import { Passage } from './passage.js';
 import type { ProxyObserver, RouteScript } from './ports.js';
 import type { Upstream } from './upstream.js';
-import { BranchName, readSender } from './via.js';
+import { BranchName, bindSource, bindUpstream } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
 const STATUS_OK = 0;
@@ -82,6 +81,7 @@ export class Responses {
   private readonly script: RouteScript;
   private readonly up: Upstream;
   private readonly down: Downstream;
+  private readonly own: OwnRequests;
   private readonly name = new BranchName();
   /** The stored request, parsed again: for failure routes and answers of our own. */
   private readonly stored: Passage;
@@ -89,12 +89,20 @@ export class Responses {
   private readonly shown: Message;
   readonly decisions: Decisions;
 
-  constructor(w: Workspace, observer: ProxyObserver, script: RouteScript, up: Upstream, down: Downstream) {
+  constructor(
+    w: Workspace,
+    observer: ProxyObserver,
+    script: RouteScript,
+    up: Upstream,
+    down: Downstream,
+    own: OwnRequests,
+  ) {
     this.w = w;
     this.observer = observer;
     this.script = script;
     this.up = up;
     this.down = down;
+    this.own = own;
     this.stored = new Passage(w.newMessage());
     this.kept = w.newMessage();
     this.shown = w.newMessage();
@@ -120,6 +128,10 @@ export class Responses {
     }
     const code = message.code;
     const kept = this.replyRoute(message, code);
+    if (x[T_KIND] === KIND_CLIENT) {
+      this.own.receive(message);
+      return;
+    }
     const now = w.now;
     const answer =
       x[T_KIND] === KIND_INVITE_SERVER
@@ -140,16 +152,18 @@ export class Responses {
   /** Loads the transaction of a response and finds its branch; -1: it is nobody's.  [17.1.3, RFC 6026 7.3] */
   private match(message: Message): number {
     const { w, name } = this;
-    if (message.word(W_VIA_COUNT) < 2) return -1;
     const at = message.at + message.word(W_VIA_BRANCH_OFF);
     if (!name.read(message.bytes, at, message.word(W_VIA_BRANCH_LEN))) return -1;
     if (name.owner !== w.owner) return -1;
     if (w.native.transactionLoad(name.index, name.generation) !== STATUS_OK) return -1;
     const x = w.x;
+    const isOwn = x[T_KIND] === KIND_CLIENT;
+    // Ours alone stands on an answer to a request of our own; below it stands the sender's on others.  [8.1.3.3, 16.7]
+    if (isOwn !== (message.word(W_VIA_COUNT) === 1)) return -1;
     if (x[T_LOOP_HASH] !== name.hash || name.branch >= x[T_BRANCH_COUNT]!) return -1;
     if (x[T_CSEQ] !== message.word(W_CSEQ_NUMBER)) return -1;
     const method = message.word(W_CSEQ_METHOD);
-    if (method !== x[T_METHOD] && (method !== M_CANCEL || x[T_KIND] !== KIND_INVITE_SERVER)) return -1;
+    if (method !== x[T_METHOD] && (method !== M_CANCEL || x[T_METHOD] !== M_INVITE)) return -1;
     return name.branch;
   }
 
@@ -361,7 +375,7 @@ export class Responses {
     const x = this.w.x;
     const b = branchAt(branch);
     x[b + B_FINAL_DUE] = 0;
-    const isInvite = x[T_KIND] === KIND_INVITE_SERVER;
+    const isInvite = x[T_METHOD] === M_INVITE;
     if (isInvite && x[b + B_STATE] === BRANCH_PROCEEDING && (x[T_FLAGS]! & T_CANCELLED) === 0) {
       x[b + B_FLAGS] = x[b + B_FLAGS]! | B_TIMED_OUT;
       this.down.cancel(branch);
@@ -374,6 +388,10 @@ export class Responses {
   lost(branch: number, code: number): void {
     const x = this.w.x;
     clientFinished(x, branchAt(branch), code);
+    if (x[T_KIND] === KIND_CLIENT) {
+      this.own.lost(code);
+      return;
+    }
     if (x[T_KIND] !== KIND_INVITE_SERVER && code === 408) {
       this.silent(branch);
       return;
@@ -411,22 +429,6 @@ export class Responses {
     // A negative answer of another branch may be repeated, and each copy wants its ACK.
     if (succeeded && this.allEnded() && !(isInvite && this.hasNegative())) this.w.native.transactionShed();
   }
-}
-
-/** Gives a stored request the flow and answer address that its transaction keeps. */
-function bindUpstream(w: Workspace, passage: Passage): void {
-  bindSource(w, passage.message);
-  readSender(passage, (w.x[T_FLAGS]! & T_FORCED_RPORT) !== 0);
-}
-
-function bindSource(w: Workspace, message: Message): void {
-  const x = w.x;
-  message.flow = x[T_FLOW]!;
-  message.port = x[T_PORT]!;
-  message.address0 = x[T_ADDRESS0]!;
-  message.address1 = x[T_ADDRESS0 + 1]!;
-  message.address2 = x[T_ADDRESS0 + 2]!;
-  message.address3 = x[T_ADDRESS0 + 3]!;
 }
 
 /** Lower is better.  [16.7 step 6] */

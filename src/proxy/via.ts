@@ -5,7 +5,7 @@
  * the receiving side).  [RFC 3261 16.6 step 8, 18.2.1, RFC 3581, RFC 5393 4.2]
  */
 import type { Scratch } from '../memory/shard-memory.js';
-import { T_GENERATION, T_INDEX, T_LOOP_HASH } from '../memory/words.js';
+import { T_ADDRESS0, T_FLAGS, T_FLOW, T_GENERATION, T_INDEX, T_LOOP_HASH, T_PORT } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import {
   W_VIA_HOST_LEN,
@@ -17,6 +17,7 @@ import {
   W_VIA_RPORT_OFF,
   W_VIA_SENT_BY_END,
 } from '../sip/words.js';
+import { T_FORCED_RPORT } from '../transaction/states.js';
 import { Address, formatAddress, MAPPED, readAddress, readV4 } from '../transport/address.js';
 import type { Socket } from '../transport/sockets.js';
 import type { Edits } from './edits.js';
@@ -132,6 +133,23 @@ export function readSender(passage: Passage, forceRport: boolean): void {
   passage.rportWanted = hasRport || forceRport;
   passage.needsReceived = passage.rportWanted || !sentByIsSource(message);
   passage.answerPort = passage.rportWanted ? message.port : sentByPort;
+}
+
+/** Gives a stored request the flow and answer address that its transaction keeps. */
+export function bindUpstream(w: Workspace, passage: Passage): void {
+  bindSource(w, passage.message);
+  readSender(passage, (w.x[T_FLAGS]! & T_FORCED_RPORT) !== 0);
+}
+
+/** Gives a message the flow and address of the transaction in hand. */
+export function bindSource(w: Workspace, message: Message): void {
+  const x = w.x;
+  message.flow = x[T_FLOW]!;
+  message.port = x[T_PORT]!;
+  message.address0 = x[T_ADDRESS0]!;
+  message.address1 = x[T_ADDRESS0 + 1]!;
+  message.address2 = x[T_ADDRESS0 + 2]!;
+  message.address3 = x[T_ADDRESS0 + 3]!;
 }
 
 function sentByIsSource(message: Message): boolean {

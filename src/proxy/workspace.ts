@@ -110,7 +110,8 @@ export class Workspace {
     return length !== 0 && this.bindParked(place, message, length);
   }
 
-  private bindParked(place: number, message: Message, length: number): boolean {
+  /** Parses the `length` bytes that stand in parking place `place` into `message`; always true. */
+  bindParked(place: number, message: Message, length: number): boolean {
     const parked = this.memory.parked[place]!;
     message.at = parked.at;
     message.length = length;

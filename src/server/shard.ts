@@ -105,6 +105,7 @@ export class ShardCore implements ShardPort {
     });
     const resolver = options.resolver ?? resolverOf(config, clock, options.random ?? systemRandom);
     this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
+    this.tracker.sender = this.core.own;
     this.runner.connect(this.core, this.tracker);
   }
 

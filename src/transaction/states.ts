@@ -5,6 +5,8 @@
 /** T_KIND */
 export const KIND_INVITE_SERVER = 1;
 export const KIND_NON_INVITE_SERVER = 2;
+/** A request of our own: no server transaction stands behind it. */
+export const KIND_CLIENT = 3;
 
 /** T_STATE of a server transaction. */
 export const SERVER_PROCEEDING = 1;

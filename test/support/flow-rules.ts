@@ -106,6 +106,23 @@ export function checkOwnRequest(scene: Scene): boolean {
   return true;
 }
 
+/** A request that the proxy makes from nothing: BYE, OPTIONS, ACK for a 2xx of its own INVITE.  [8.1.1]  False: it is none. */
+export function checkMadeRequest(scene: Scene): boolean {
+  const { message } = scene;
+  if (message.all('via').length !== 1) return false;
+  assert.equal(message.lines[0]?.name, 'via', 'our Via comes first');
+  checkOurVia(scene, message.header('via'));
+  for (const name of ['from', 'to', 'call-id', 'cseq', 'max-forwards', 'content-length']) {
+    assert.equal(message.lines.filter((line) => line.name === name).length, 1, `one ${name}`);
+  }
+  assert.notEqual(message.tag('from'), '', 'a From tag');
+  if (message.method !== 'INVITE') assert.notEqual(message.tag('to'), '', 'a To tag');
+  assert.match(message.header('cseq'), new RegExp(`^[0-9]+ ${message.method}$`), 'CSeq');
+  assert.equal(message.header('max-forwards'), '70', 'Max-Forwards');
+  assert.equal(message.header('content-length'), String(Buffer.byteLength(message.body, 'latin1')));
+  return true;
+}
+
 /** A request somebody sent: the same bytes but for what a proxy owns.  [RFC 3261 16.6] */
 export function checkForwardedRequest(scene: Scene): void {
   const { message, sent, step, ours } = scene;

@@ -16,8 +16,10 @@ import type { Config } from '../../dist/config/load.js';
 import { defaultConfig } from '../../dist/config/load.js';
 import { silentLog } from '../../dist/log.js';
 import { addon, type MemoryWire, type SegmentId } from '../../dist/memory/addon.js';
+import { T_DIALOG_INDEX, T_GENERATION, T_KIND, T_PURPOSE } from '../../dist/memory/words.js';
 import { type Random, seededRandom } from '../../dist/random.js';
 import { ShardCore } from '../../dist/server/shard.js';
+import { KIND_INVITE_SERVER } from '../../dist/transaction/states.js';
 import { Resolver } from '../../dist/transport/resolve.js';
 import { type Policy, policies } from '../flow/policies.js';
 import { Agent } from './flow-agents.js';
@@ -25,6 +27,7 @@ import { ClockOf, Names } from './flow-names.js';
 import {
   checkForwardedRequest,
   checkForwardedResponse,
+  checkMadeRequest,
   checkOwnRequest,
   checkOwnResponse,
 } from './flow-rules.js';
@@ -42,6 +45,10 @@ const WORLDS_PER_COLLECTION = 16;
 /** A step that sets off more than this has run away. */
 const DATAGRAMS_PER_STEP_MAX = 500;
 const ROUNDS_PER_STEP_MAX = 10_000;
+/** What a flow's own requests are for: nothing that the dialog room knows. */
+const FLOW_PURPOSE = 0xf10;
+/** A flow has few. */
+const TRANSACTIONS_LOOKED_AT_MAX = 100;
 
 export type Datagram = {
   readonly agent: string;
@@ -153,7 +160,7 @@ export class World {
 
   #openShard(owner: number): ShardCore {
     const clock = new ClockOf(() => this.nowMs);
-    return new ShardCore({
+    const shard = new ShardCore({
       config: this.config,
       segment: this.segment,
       owner,
@@ -169,6 +176,46 @@ export class World {
         this.#random,
       ),
     });
+    noteOwnAnswers(shard, (event, index) => this.events.push({ event, call: this.callOfDialog(index) }));
+    return shard;
+  }
+
+  /** The worker of a call's owner dies with all it had in mind, and another takes its place. */
+  replaceWorker(call: string): void {
+    const owner = this.ownerOf(this.callIdOf(call));
+    this.shards[owner]!.close();
+    this.shards[owner] = this.#openShard(owner);
+  }
+
+  /** The worker that owns a call. */
+  shardOf(call: string): ShardCore {
+    return this.shards[this.ownerOf(this.callIdOf(call))]!;
+  }
+
+  /** The newest dialog of a call; index 0: there is none. */
+  dialogOf(call: string): { readonly index: number; readonly generation: number } {
+    const bytes = new Uint8Array(65_536);
+    const index = addon.findCall(this.segment, this.callIdOf(call), '', 0);
+    if (index === 0 || addon.snapshot(this.segment, index, bytes) === 0) return { index: 0, generation: 0 };
+    return { index, generation: new Uint32Array(bytes.buffer)[addon.layout().DGeneration!]! };
+  }
+
+  /** The INVITE transaction of a call that is not answered; index 0: there is none. */
+  inviteOf(call: string): { readonly index: number; readonly generation: number } {
+    const { native, w } = this.shardOf(call);
+    const { index: dialog } = this.dialogOf(call);
+    for (let index = 1; index <= TRANSACTIONS_LOOKED_AT_MAX; index++) {
+      if (native.transactionLoadIndex(index) !== 0 || w.x[T_KIND] !== KIND_INVITE_SERVER) continue;
+      if (w.x[T_DIALOG_INDEX] === dialog) return { index, generation: w.x[T_GENERATION]! };
+    }
+    return { index: 0, generation: 0 };
+  }
+
+  /** The call of a dialog, the call spoken in last if it has none. */
+  callOfDialog(index: number): string {
+    for (const call of this.#callIds.keys())
+      if (index !== 0 && this.dialogOf(call).index === index) return call;
+    return '';
   }
 
   close(): void {
@@ -340,6 +387,16 @@ export class World {
   }
 }
 
+/** Final answers to requests that a flow sends by `own` are events: `own-200`, `own-408`. */
+function noteOwnAnswers(shard: ShardCore, note: (event: string, dialog: number) => void): void {
+  const { tracker, w } = shard;
+  const hear = tracker.ownAnswer.bind(tracker);
+  tracker.ownAnswer = (message, code) => {
+    if (w.x[T_PURPOSE] !== FLOW_PURPOSE) hear(message, code);
+    else note(`own-${code}${message === null ? '-here' : ''}`, w.x[T_DIALOG_INDEX]!);
+  };
+}
+
 /** Plays `flow` once. */
 export async function playFlow(flow: FlowText, workers: number, seed: number): Promise<void> {
   const world = await World.open({ workers, seed, settings: flow.settings });
@@ -363,6 +420,7 @@ export async function playFlow(flow: FlowText, workers: number, seed: number): P
 class Player {
   readonly #world: World;
   #eventsSeen = 0;
+  #ownRequests = 0;
   /** The call spoken in last: what time does is seen in it. */
   #call = 'a';
   readonly #branches = new Map<string, string>();
@@ -410,7 +468,48 @@ class Player {
     } else if (verb === 'dns') {
       world.names.answer();
       await world.settle();
+    } else if (verb === 'own') {
+      this.#own(words);
+      await world.settle();
+    } else if (verb === 'end') {
+      const { index, generation } = world.inviteOf(this.#call);
+      const shard = world.shardOf(this.#call);
+      const isEnded = shard.core.own.endInvite(index, generation, Number(words[0]), words.slice(1).join(' '));
+      assert.equal(isEnded, words.at(-1) !== 'refused', 'ended');
+      shard.flush();
+      await world.settle();
+    } else if (verb === 'worker') {
+      world.replaceWorker(this.#call);
+      await world.settle();
     } else throw new Error(`${verb}?`);
+  }
+
+  /** `own OPTIONS callee held`: the proxy sends a request of its own; `via URI` where to, `by N` from which socket. */
+  #own([method = '', name = '', ...words]: readonly string[]): void {
+    const world = this.#world;
+    const after = (word: string): string | undefined => words[words.indexOf(word) + 1 || words.length];
+    const agent = world.agent(name);
+    const shard = world.shardOf(this.#call);
+    this.#ownRequests += 1;
+    const isSent = shard.core.own.send({
+      method,
+      text: [
+        `${method} ${agent.contact} SIP/2.0`,
+        `To: <sip:${name}@example.com>${method === 'INVITE' ? '' : `;tag=${name}-tag`}`,
+        'From: <sip:holdfast@example.com>;tag=own-tag',
+        `CSeq: ${this.#ownRequests} ${method}`,
+        `Call-ID: ${world.callIdOf(this.#call)}`,
+        'Max-Forwards: 70',
+        'Content-Length: 0\r\n\r\n',
+      ].join('\r\n'),
+      nextHop: after('via') ?? agent.contact,
+      socket: Number(after('by') ?? 1),
+      ...(words.includes('held') ? world.dialogOf(this.#call) : { index: 0, generation: 0 }),
+      side: 2,
+      purpose: FLOW_PURPOSE,
+    });
+    assert.equal(isSent, words.at(-1) !== 'refused', 'sent');
+    shard.flush();
   }
 
   #leaves(step: Leaves): void {
@@ -451,7 +550,7 @@ class Player {
     };
     if (message.status > 0) {
       if (!checkForwardedResponse(scene)) checkOwnResponse(scene);
-    } else if (!checkOwnRequest(scene)) checkForwardedRequest(scene);
+    } else if (!checkOwnRequest(scene) && !checkMadeRequest(scene)) checkForwardedRequest(scene);
     for (const check of step.checks) checkWords(message, check, scene.ours[datagram.socket]!);
   }
 

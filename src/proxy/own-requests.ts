@@ -1,0 +1,522 @@
+/**
+ * Requests of our own: client transactions that no request from outside stands behind.  [RFC 3261 8.1, 13.2.2.4, 17.1]
+ *
+ * A record of kind 3 keeps the request and one branch, whose edit puts our Via in; copies, time-outs and a dead worker's
+ * successor go the way of any branch.  Final answers are told to the observer.  What is asked for here may be asked in the
+ * middle of another transaction's work: the registers are as before when a call returns.
+ */
+import {
+  B_ADDRESS0,
+  B_FLAGS,
+  B_FLOW,
+  B_HASH,
+  B_PORT,
+  B_TO_TAG,
+  B_USER0,
+  REGISTER_WORDS,
+  T_ADDRESS0,
+  T_CODE,
+  T_CREATED,
+  T_CSEQ,
+  T_DIALOG_GENERATION,
+  T_DIALOG_INDEX,
+  T_DIRECTION,
+  T_END_DUE,
+  T_FLAGS,
+  T_FLOW,
+  T_GENERATION,
+  T_INDEX,
+  T_KIND,
+  T_LOOP_HASH,
+  T_METHOD,
+  T_PORT,
+  T_PURPOSE,
+  T_REPLY_BYTES,
+  T_ROUTE_DUE,
+  T_STATE,
+  X_ARGS,
+  X_TRANSACTION,
+} from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import {
+  HDR_AUTHORIZATION,
+  HDR_PROXY_AUTHORIZATION,
+  M_ACK,
+  M_CANCEL,
+  M_INVITE,
+  M_UNKNOWN,
+  U_LR,
+  W_BODY_LEN,
+  W_BODY_OFF,
+  W_CALL_ID_LEN,
+  W_CALL_ID_OFF,
+  W_CONTACT_URI_LEN,
+  W_CONTACT_URI_OFF,
+  W_FROM_LEN,
+  W_FROM_OFF,
+  W_KIND,
+  W_RECORD_ROUTE_COUNT,
+  W_RECORD_ROUTE_ITEM,
+  W_STATUS,
+  W_TO_LEN,
+  W_TO_OFF,
+  W_TO_TAG_LEN,
+  W_TO_TAG_OFF,
+  W_VIA_LINE_END,
+  W_VIA_LINE_OFF,
+} from '../sip/words.js';
+import {
+  ANSWER_IGNORED,
+  ANSWER_ONLY_ACK,
+  ANSWER_PASSED_WITH_ACK,
+  clientInviteAnswer,
+  clientInviteStart,
+} from '../transaction/client-invite.js';
+import { clientNonInviteAnswer, clientNonInviteStart } from '../transaction/client-non-invite.js';
+import {
+  B_CANCEL_WANTED,
+  B_TIMED_OUT,
+  KIND_CLIENT,
+  KIND_INVITE_SERVER,
+  SERVER_COMPLETED,
+  SERVER_PROCEEDING,
+  T_CANCELLED,
+  T_FAILS_OVER,
+  T_SUSPENDED,
+} from '../transaction/states.js';
+import { branchAt, type Downstream } from './downstream.js';
+import { Edits } from './edits.js';
+import { HOP_FOUND, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
+import { Outgoing } from './outgoing.js';
+import { Passage } from './passage.js';
+import type { NameResolver, ProxyObserver } from './ports.js';
+import type { Upstream } from './upstream.js';
+import { bindUpstream, writeVia } from './via.js';
+import { COUNTERS, type Workspace } from './workspace.js';
+
+const STATUS_OK = 0;
+const KIND_REQUEST = 1;
+/** Longest datagram, and so the longest request. */
+const MESSAGE_BYTES_MAX = 65_000;
+/** Scratch for our Via, for an ACK or an answer. */
+const ROOM_BYTES = 72 * 1024;
+/** Parking place of requests being made. */
+const PLACE = 2;
+/** Parking place of an INVITE being ended. */
+const ENDED_PLACE = 3;
+/** What is asked for while an answer is told, and what is asked for because of that. */
+const DEPTH_MAX = 4;
+/** Branch number in the Via of an ACK for a 2xx: no request has so many branches of our own.  [13.2.2.4] */
+const ACK_BRANCH = 15;
+/** Stands where our Via will be, so that the request can be parsed. */
+const VIA_TO_COME = 'Via: SIP/2.0/UDP 0.0.0.0;branch=z9hG4bK0\r\n';
+const MAX_FORWARDS = 'Max-Forwards: 70\r\n';
+
+/** A request that the dialog room wants sent; dialog/ports.ts says what each part means. */
+export type OwnRequest = {
+  readonly method: string;
+  readonly text: string;
+  readonly nextHop: string;
+  readonly socket: number;
+  readonly index: number;
+  readonly generation: number;
+  readonly side: number;
+  readonly purpose: number;
+};
+
+/** What a shard does once something was queued outside of a batch. */
+export interface Sending {
+  flush(): void;
+}
+
+export class OwnRequests {
+  private readonly w: Workspace;
+  private readonly observer: ProxyObserver;
+  private readonly resolver: NameResolver;
+  private readonly sending: Sending;
+  private readonly up: Upstream;
+  private readonly down: Downstream;
+  private readonly out: Outgoing;
+  private readonly edits: Edits;
+  private readonly hop = new NextHop();
+  private readonly message: Message;
+  /** An INVITE that is being ended. */
+  private readonly ended: Passage;
+  private readonly registers: Uint32Array;
+  private readonly saved: readonly Uint32Array[];
+  /** Transactions set aside now. */
+  private depth = 0;
+  /** A request is being made, an INVITE ended: the parking place is taken. */
+  private isMaking = false;
+  private isEnding = false;
+
+  constructor(
+    w: Workspace,
+    observer: ProxyObserver,
+    resolver: NameResolver,
+    sending: Sending,
+    up: Upstream,
+    down: Downstream,
+  ) {
+    this.w = w;
+    this.observer = observer;
+    this.resolver = resolver;
+    this.sending = sending;
+    this.up = up;
+    this.down = down;
+    this.out = new Outgoing(w.native, w.x, w.scratch);
+    this.edits = new Edits(w.scratch);
+    this.message = w.newMessage();
+    this.ended = new Passage(w.newMessage());
+    this.saved = Array.from({ length: DEPTH_MAX }, () => new Uint32Array(REGISTER_WORDS));
+    this.registers = w.x.subarray(X_TRANSACTION, X_TRANSACTION + REGISTER_WORDS);
+  }
+
+  // -- what the dialog room asks for ---------------------------------------------------------------------------------
+
+  /** Sends a request in a client transaction of its own.  False: it cannot be sent, and nothing is left of it. */
+  send(request: OwnRequest): boolean {
+    if (this.isMaking) return false;
+    this.isMaking = true;
+    const isSent = this.apart(() => this.begin(request));
+    this.isMaking = false;
+    return isSent;
+  }
+
+  /** Whether `n` more transactions find room. */
+  hasRoom(n: number): boolean {
+    return !this.isMaking && this.depth < DEPTH_MAX && this.w.native.transactionRoom() >= n;
+  }
+
+  /** Ends an INVITE that is not answered: its branches are cancelled, `code reason` goes upstream now.  False: too late. */
+  endInvite(index: number, generation: number, code: number, reason: string): boolean {
+    if (this.isEnding) return false;
+    this.isEnding = true;
+    const isEnded = this.apart(() => this.end(index, generation, code, reason));
+    this.isEnding = false;
+    return isEnded;
+  }
+
+  private end(index: number, generation: number, code: number, reason: string): boolean {
+    const { ended, w } = this;
+    const x = w.x;
+    if (w.native.transactionLoad(index, generation) !== STATUS_OK) return false;
+    if (x[T_KIND] !== KIND_INVITE_SERVER || x[T_STATE] !== SERVER_PROCEEDING) return false;
+    if (!w.parkRequest(ENDED_PLACE, ended.message)) return false;
+    ended.reset();
+    ended.transactionIndex = index;
+    ended.transactionGeneration = generation;
+    bindUpstream(w, ended);
+    x[T_FLAGS] = (x[T_FLAGS]! & ~T_FAILS_OVER) | T_CANCELLED;
+    x[T_ROUTE_DUE] = 0;
+    this.down.cancelPending();
+    this.up.answer(ended, code, reason);
+    w.native.transactionStore();
+    return true;
+  }
+
+  /** Runs `step` beside the transaction in hand, which is in hand again afterwards. */
+  private apart(step: () => boolean): boolean {
+    const { registers, w } = this;
+    const saved = this.saved[this.depth];
+    if (saved === undefined || !w.scratch.hasRoom(ROOM_BYTES)) return false;
+    this.depth++;
+    saved.set(registers);
+    const done = step();
+    registers.set(saved);
+    this.depth--;
+    return done;
+  }
+
+  // -- sending -------------------------------------------------------------------------------------------------------
+
+  private begin(request: OwnRequest): boolean {
+    const { w, message } = this;
+    const x = w.x;
+    if (!this.read(request.text)) return false;
+    const status = this.hop.findText(w, this.resolver, request.socket, request.nextHop);
+    if (status > HOP_UNKNOWN_NAME) return false;
+    const { index, generation } = request;
+    if (index !== 0 && w.native.dialogHold(index, generation) !== STATUS_OK) return false;
+    x[X_ARGS] = 0;
+    x[X_ARGS + 1] = 0;
+    if (w.native.transactionCreate(message.at, message.length, 1) !== STATUS_OK) {
+      if (index !== 0) w.native.dialogDrop(index, generation);
+      w.count(COUNTERS.noMemory);
+      return false;
+    }
+    x[T_KIND] = KIND_CLIENT;
+    x[T_STATE] = SERVER_PROCEEDING;
+    x[T_METHOD] = message.method;
+    x[T_CSEQ] = message.cseq;
+    x[T_LOOP_HASH] = w.native.loopHash(message.at, message.w * 4);
+    x[T_CREATED] = w.now;
+    x[T_FLOW] = request.socket;
+    x[T_DIALOG_INDEX] = index;
+    x[T_DIALOG_GENERATION] = index === 0 ? 0 : generation;
+    x[T_DIRECTION] = request.side;
+    x[T_PURPOSE] = request.purpose;
+    if (status === HOP_FOUND) {
+      if (!this.addBranch()) {
+        if (index !== 0) w.native.dialogDrop(index, generation);
+        w.native.transactionFree(x[T_INDEX]!);
+        return false;
+      }
+    } else {
+      x[T_FLAGS] = T_SUSPENDED;
+      x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
+      this.askForName(x[T_INDEX]!, x[T_GENERATION]!, request);
+    }
+    w.native.transactionStore();
+    return true;
+  }
+
+  /** Puts the request, with a Via, in its place and parses it.  False: it is none that can be sent. */
+  private read(text: string): boolean {
+    const { w, message } = this;
+    const lineEnd = text.indexOf('\r\n') + 2;
+    if (lineEnd < 2 || text.length > MESSAGE_BYTES_MAX) return false;
+    const place = w.memory.parked[PLACE]!;
+    const { buffer } = w.memory;
+    let at = place.at;
+    at += buffer.latin1Write(text.slice(0, lineEnd), at);
+    at += buffer.latin1Write(VIA_TO_COME, at);
+    at += buffer.latin1Write(text.slice(lineEnd), at);
+    w.bindParked(PLACE, message, at - place.at);
+    const { method } = message;
+    return (
+      message.word(W_STATUS) === 0 &&
+      message.word(W_KIND) === KIND_REQUEST &&
+      method !== M_UNKNOWN &&
+      method !== M_ACK &&
+      method !== M_CANCEL &&
+      message.word(W_BODY_OFF) + message.word(W_BODY_LEN) === message.length
+    );
+  }
+
+  /** Makes the branch of the transaction in hand to the hop found, and sends it. */
+  private addBranch(): boolean {
+    const { edits, hop, message, w } = this;
+    const { native, scratch, x } = w;
+    const mark = scratch.at;
+    edits.reset();
+    writeVia(scratch, x, w.sockets.of(hop.flow), w.owner, 0);
+    const via = message.word(W_VIA_LINE_OFF);
+    edits.add(via, message.word(W_VIA_LINE_END) - via);
+    edits.finish(x);
+    const status = native.transactionAddBranch(edits.textAt, edits.textLength, 1);
+    scratch.at = mark;
+    if (status !== STATUS_OK) return false;
+    const b = branchAt(0);
+    x[b + B_FLOW] = hop.flow;
+    x[b + B_PORT] = hop.port;
+    x[b + B_ADDRESS0] = hop.address.a0;
+    x[b + B_ADDRESS0 + 1] = hop.address.a1;
+    x[b + B_ADDRESS0 + 2] = hop.address.a2;
+    x[b + B_ADDRESS0 + 3] = hop.address.a3;
+    x[b + B_HASH] = x[T_LOOP_HASH]!;
+    if (x[T_METHOD] === M_INVITE) clientInviteStart(x, b, w.now, w.timers);
+    else clientNonInviteStart(x, b, w.now, w.timers);
+    native.transactionSendBranch(0);
+    w.count(COUNTERS.clientTransactions);
+    return true;
+  }
+
+  /** The branch is made when the name is known; until then the deadline of a route holds. */
+  private askForName(index: number, generation: number, request: OwnRequest): void {
+    const { hop, w } = this;
+    const go = (): void => {
+      this.nameAnswered(index, generation, request);
+      w.tally.post();
+      this.sending.flush();
+      w.scratch.reset();
+    };
+    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, hop.transport)).then(go, go);
+  }
+
+  private nameAnswered(index: number, generation: number, request: OwnRequest): void {
+    const { w } = this;
+    const x = w.x;
+    if (w.native.transactionLoad(index, generation) !== STATUS_OK) return;
+    if (x[T_KIND] !== KIND_CLIENT || (x[T_FLAGS]! & T_SUSPENDED) === 0) return;
+    const status = this.hop.findText(w, this.resolver, request.socket, request.nextHop);
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+    x[T_ROUTE_DUE] = 0;
+    const isSent = status === HOP_FOUND && w.parkRequest(PLACE, this.message) && this.addBranch();
+    if (!isSent) this.conclude(null, 503);
+    w.native.transactionStore();
+  }
+
+  /** The name is not known in time: the transaction in hand ends. */
+  nameTimedOut(): void {
+    const x = this.w.x;
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+    this.conclude(null, 408);
+  }
+
+  // -- answers -------------------------------------------------------------------------------------------------------
+
+  /** An answer to the transaction in hand came; the registers are stored here. */
+  receive(message: Message): void {
+    const { w } = this;
+    const x = w.x;
+    const b = branchAt(0);
+    const { code } = message;
+    const isInvite = x[T_METHOD] === M_INVITE;
+    const answer = isInvite
+      ? clientInviteAnswer(x, b, code, w.now, w.timers)
+      : clientNonInviteAnswer(x, b, code);
+    if (answer === ANSWER_IGNORED) w.count(COUNTERS.repliesAbsorbed);
+    else if (answer === ANSWER_ONLY_ACK) {
+      this.down.sendAck(0, message);
+      w.count(COUNTERS.repliesAbsorbed);
+    } else if (code < 200) {
+      if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(0);
+    } else {
+      if (answer === ANSWER_PASSED_WITH_ACK) this.down.sendAck(0, message);
+      if (isInvite && code < 300) this.accepted(message);
+      else if ((x[b + B_FLAGS]! & B_TIMED_OUT) !== 0) this.conclude(null, 408);
+      else this.conclude(message, code);
+    }
+    w.native.transactionStore();
+  }
+
+  /** The branch of the transaction in hand is over without an answer: 408, or 503 if it could not be sent. */
+  lost(code: number): void {
+    this.conclude(null, code);
+  }
+
+  /**
+   * The final answer, for the first time: told when it is stored, so that an observer that never returns costs its worker
+   * no second one.
+   */
+  private conclude(message: Message | null, code: number): void {
+    const { w } = this;
+    const x = w.x;
+    if (x[T_STATE] !== SERVER_PROCEEDING) return;
+    const isInvite = x[T_METHOD] === M_INVITE;
+    x[T_STATE] = SERVER_COMPLETED;
+    x[T_CODE] = code;
+    x[T_END_DUE] = w.now + (isInvite ? w.timers.patienceTicks : w.timers.waitTicks);
+    if (!isInvite) w.native.transactionShed();
+    w.native.transactionStore();
+    this.observer.ownAnswer(message, code);
+  }
+
+  // -- 2xx of an INVITE ----------------------------------------------------------------------------------------------
+
+  /** Each 2xx is acknowledged, also when it comes again; one too many is ended with BYE.  [13.2.2.4] */
+  private accepted(message: Message): void {
+    const { w } = this;
+    const x = w.x;
+    const b = branchAt(0);
+    const tag = w.native.hash(message.at + message.word(W_TO_TAG_OFF), message.word(W_TO_TAG_LEN));
+    const isFirst = x[T_STATE] === SERVER_PROCEEDING;
+    if (isFirst) x[b + B_TO_TAG] = tag;
+    if (x[T_REPLY_BYTES] !== 0 && x[b + B_TO_TAG] === tag) {
+      w.native.transactionSendReply();
+      return;
+    }
+    const isOurs = x[b + B_TO_TAG] === tag;
+    this.acknowledge(message, isOurs);
+    if (isFirst) this.conclude(message, message.code);
+    else if (!isOurs && x[b + B_USER0] !== tag) {
+      x[b + B_USER0] = tag;
+      this.endSurplus(message);
+    }
+  }
+
+  /** Sends the ACK for a 2xx, and keeps it for the next copy of this 2xx. */
+  private acknowledge(message: Message, kept: boolean): void {
+    const { hop, out, w } = this;
+    const x = w.x;
+    const within = this.within(message);
+    if (within === null) return;
+    const status = hop.findText(w, this.resolver, x[T_FLOW]!, within.nextHop);
+    if (status === HOP_UNKNOWN_NAME) {
+      // Known when the 2xx comes again.
+      void this.resolver.resolve(hop.host, hop.namePort, hop.transport);
+    }
+    if (status !== HOP_FOUND) return;
+    const { address } = hop;
+    out.to(hop.flow, hop.port, address.a0, address.a1, address.a2, address.a3);
+    out.text(`ACK ${within.requestUri} SIP/2.0\r\n`);
+    const mark = w.scratch.at;
+    writeVia(w.scratch, x, w.sockets.of(hop.flow), w.owner, ACK_BRANCH);
+    out.piece(mark, w.scratch.at - mark);
+    out.text(`${MAX_FORWARDS}${within.headers}CSeq: ${x[T_CSEQ]} ACK\r\n`);
+    out.text(`${this.credentials()}Content-Length: 0\r\n\r\n`);
+    if (kept) {
+      x[T_FLOW] = hop.flow;
+      x[T_PORT] = hop.port;
+      x[T_ADDRESS0] = address.a0;
+      x[T_ADDRESS0 + 1] = address.a1;
+      x[T_ADDRESS0 + 2] = address.a2;
+      x[T_ADDRESS0 + 3] = address.a3;
+      w.native.transactionSetReply();
+    }
+    out.send();
+    w.count(COUNTERS.forwardedRequests);
+  }
+
+  /** Ends the dialog of a 2xx that nobody waited for. */
+  private endSurplus(message: Message): void {
+    const within = this.within(message);
+    if (within === null) return;
+    const headers = `${MAX_FORWARDS}${within.headers}CSeq: ${this.w.x[T_CSEQ]! + 1} BYE\r\n`;
+    this.send({
+      method: 'BYE',
+      text: `BYE ${within.requestUri} SIP/2.0\r\n${headers}Content-Length: 0\r\n\r\n`,
+      nextHop: within.nextHop,
+      socket: this.w.x[T_FLOW]!,
+      index: 0,
+      generation: 0,
+      side: 0,
+      purpose: 0,
+    });
+  }
+
+  /** What a request within the dialog of a 2xx begins with; null: it has no Contact to send it to.  [12.1.2, 12.2.1.1] */
+  private within(message: Message): { requestUri: string; nextHop: string; headers: string } | null {
+    let requestUri = message.text(W_CONTACT_URI_OFF, W_CONTACT_URI_LEN);
+    if (requestUri === '') return null;
+    const routes: string[] = [];
+    let nextHop = requestUri;
+    let item = message.word(W_RECORD_ROUTE_ITEM);
+    for (let n = message.word(W_RECORD_ROUTE_COUNT); n > 0; n--) {
+      routes.unshift(message.slice(message.itemOffset(item), message.itemLength(item)));
+      nextHop = message.slice(message.itemUriOffset(item), message.itemUriLength(item));
+      if (n === 1 && !this.isLoose(message, item)) {
+        routes.shift();
+        routes.push(`<${requestUri}>`);
+        requestUri = nextHop;
+      }
+      item = message.itemNext(item);
+    }
+    const headers =
+      (routes.length === 0 ? '' : `Route: ${routes.join(', ')}\r\n`) +
+      `From: ${message.text(W_FROM_OFF, W_FROM_LEN)}\r\n` +
+      `To: ${message.text(W_TO_OFF, W_TO_LEN)}\r\n` +
+      `Call-ID: ${message.text(W_CALL_ID_OFF, W_CALL_ID_LEN)}\r\n`;
+    return { requestUri, nextHop, headers };
+  }
+
+  private isLoose(message: Message, item: number): boolean {
+    const { memory, parser } = this.w;
+    parser.parseUri(message.at, message.itemUriOffset(item), message.itemUriLength(item), memory.uriWords);
+    return memory.words[(memory.uriWords >> 2) + U_LR] === 1;
+  }
+
+  /** The INVITE's credentials, which its ACK repeats.  [22.1] */
+  private credentials(): string {
+    const { message, w } = this;
+    if (this.isMaking || !w.parkRequest(PLACE, message)) return '';
+    let lines = '';
+    for (let n = 0; n < message.headerCount; n++) {
+      const id = message.headerId(n);
+      if (id !== HDR_AUTHORIZATION && id !== HDR_PROXY_AUTHORIZATION) continue;
+      lines += message.slice(message.headerLine(n), message.headerEnd(n) - message.headerLine(n));
+    }
+    return lines;
+  }
+}
