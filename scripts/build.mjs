@@ -114,10 +114,20 @@ async function compileAddon({ force }) {
   const headers = headersMatch(prefix) ? [`--nodedir=${prefix}`] : [];
   const gyp = (...args) => node('node_modules/node-gyp/bin/node-gyp.js', ...args, ...headers);
   const layout = hashOf([inRoot('binding.gyp')], process.version, prefix);
+  // binding.gyp lists the files of a folder when the Makefile is written.
+  const sources = hashOf([], ...filesUnder('native', '.cc').map((file) => relative(ROOT, file)));
   if (force || !isDone('addon-layout', layout) || !existsSync(inRoot('build/Makefile'))) {
     const configured = await gyp('rebuild', `--jobs=${availableParallelism()}`);
-    if (configured.code === 0) setDone('addon-layout', layout);
+    if (configured.code === 0) {
+      setDone('addon-layout', layout);
+      setDone('addon-sources', sources);
+    }
     return configured;
+  }
+  if (!isDone('addon-sources', sources)) {
+    const configured = await gyp('configure');
+    if (configured.code !== 0) return configured;
+    setDone('addon-sources', sources);
   }
   return gyp('build', `--jobs=${availableParallelism()}`);
 }

@@ -3,6 +3,7 @@
 
 #include "../core/branch_name.h"
 #include "../core/counters.h"
+#include "../core/cseq.h"
 #include "../core/mailbox.h"
 #include "../core/table.h"
 #include "../core/transactions.h"
@@ -53,16 +54,19 @@ constexpr Row kRows[] = {
     W(DIndex), W(DGeneration), W(DVersion), W(DEntry), W(DId), W(DCookieId), W(DState), W(DDirection), W(DHolds),
     W(DFlags), W(DScriptFlags), W(DProperties), W(DLifetime), W(DDue), W(DInitTs), W(DStartTs), W(DEndTs),
     W(DCallerCSeq), W(DCalleeCSeq), W(DCallerSocket), W(DCalleeSocket), W(DRecordRoutes), W(DCalleeTagHash),
-    W(DMembers), W(DVariables), W(DTimeoutRoute), W(DByeOwed), W(DWordEnd), W(NoCSeq), W(SnapshotBytesMax), W(VariableBytesMax),
+    W(DMembers), W(DVariables), W(DTimeoutRoute), W(DByeOwed),
+    W(DTransactionIndex), W(DTransactionGeneration), W(DMarks), W(DEarlyLegs), W(DSteps), W(DSavedDue), W(DKaFailures),
+    W(DKaDue), W(DWordEnd), W(NoCSeq), W(SnapshotBytesMax), W(VariableBytesMax),
     W(Unconfirmed), W(Early), W(ConfirmedNoAck), W(Confirmed), W(Deleted), W(None), W(Downstream), W(Upstream),
     W(ChangeState), W(ChangeDue), W(ChangeLifetime), W(ChangeStartTs), W(ChangeEndTs), W(ChangeFlags),
     W(ChangeScriptFlags), W(ChangeProperties), W(ChangeCallerCSeq), W(ChangeCalleeCSeq), W(ChangeCalleeLeg),
-    W(ChangeCallerContact), W(ChangeCalleeContact), W(ChangeTimeoutRoute),
+    W(ChangeCallerContact), W(ChangeCalleeContact), W(ChangeTimeoutRoute), W(ChangeTransaction), W(ChangeMarks),
+    W(ChangeSavedDue), W(ChangeKaDue), W(MarkRouteAsked), W(MarkRouteDone), W(MarkShortened), W(EarlyLegsMax), W(CSeqStepsMax),
     {"EndBye", static_cast<double>(EndReason::kBye)}, {"EndExpired", static_cast<double>(EndReason::kExpired)},
     {"EndCommand", static_cast<double>(EndReason::kCommand)},
     W(TextCallId), W(TextFromUri), W(TextToUri), W(TextRequestUri), W(TextCallerTag), W(TextCalleeTag),
     W(TextCallerContact), W(TextCalleeContact), W(TextCallerRouteSet), W(TextCalleeRouteSet), W(TextCallerSocket),
-    W(TextCalleeSocket), W(TextTimeoutRoute), W(TextCount),
+    W(TextCalleeSocket), W(TextTimeoutRoute), W(TextCallerSource), W(TextCalleeSource), W(TextCount), W(SourceBytesMax),
     // counters
 #define HOLDFAST_COUNTER(constant, name, reset) W(Counter##constant),
     HOLDFAST_COUNTERS(HOLDFAST_COUNTER)

@@ -40,7 +40,7 @@ std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id);
 
 /// Word numbers of the exchange area X, in one place for all rooms.  kX*Words are the room each region has.
 inline constexpr std::uint32_t kXTransaction = 0;  // kRegisterWords = 424
-inline constexpr std::uint32_t kXDialog = 448;     // kDialogWords = 32
+inline constexpr std::uint32_t kXDialog = 440;     // kDialogWords = 40
 inline constexpr std::uint32_t kXClock = 480;            // tick, boot seconds, Unix seconds, as of the last read
 inline constexpr std::uint32_t kXSend = 512;       // flow port address[4] tag count, then 64 pairs
 enum SendWord : std::uint32_t { kSFlow, kSPort, kSAddress0, kSTag = kSAddress0 + 4, kSCount, kSPieces };

@@ -56,6 +56,7 @@ Status dialog_create(ShardState& shard) noexcept {
   for (std::uint32_t* number : {&d.caller_cseq, &d.lifetime, &d.script_flags, &d.properties, &d.init_ts,
                                 &d.caller_socket, &d.record_routes})
     *number = args.number();
+  d.caller_source = args.text();
   if (!args.good()) return Status::kBadMessage;
   return table_of(shard).create(d, dialog_words(shard));
 }
@@ -105,19 +106,39 @@ Status dialog_find_call(ShardState& shard, std::uint32_t nth) noexcept {
 Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
   Arguments args(shard);
   Change c;
-  for (std::uint32_t* number :
-       {&c.fields, &c.expected_state, &c.state, &c.due, &c.lifetime, &c.start_ts, &c.end_ts, &c.flags_set,
-        &c.flags_clear, &c.script_flags_set, &c.script_flags_clear, &c.properties_set, &c.properties_clear,
-        &c.caller_cseq, &c.callee_cseq, &c.caller_socket, &c.callee_socket})
+  for (std::uint32_t* number : {&c.fields,
+                                &c.expected_state,
+                                &c.state,
+                                &c.due,
+                                &c.lifetime,
+                                &c.start_ts,
+                                &c.end_ts,
+                                &c.flags_set,
+                                &c.flags_clear,
+                                &c.script_flags_set,
+                                &c.script_flags_clear,
+                                &c.properties_set,
+                                &c.properties_clear,
+                                &c.caller_cseq,
+                                &c.callee_cseq,
+                                &c.caller_socket,
+                                &c.callee_socket,
+                                &c.transaction_index,
+                                &c.transaction_generation,
+                                &c.marks_set,
+                                &c.marks_clear,
+                                &c.saved_due,
+                                &c.ka_due})
     *number = args.number();
-  for (Text* text :
-       {&c.callee_tag, &c.callee_contact, &c.callee_route_set, &c.caller_contact, &c.timeout_route})
+  for (Text* text : {&c.callee_tag, &c.callee_contact, &c.callee_route_set, &c.caller_contact,
+                     &c.timeout_route, &c.caller_source, &c.callee_source})
     *text = args.text();
   // Texts of fields that are not named may be anything.
   constexpr std::uint32_t kTextFields =
       kChangeCalleeLeg | kChangeCalleeContact | kChangeCallerContact | kChangeTimeoutRoute;
   if ((c.fields & kTextFields) == 0)
-    c.callee_tag = c.callee_contact = c.callee_route_set = c.caller_contact = c.timeout_route = {};
+    c.callee_tag = c.callee_contact = c.callee_route_set = c.caller_contact = c.timeout_route =
+        c.caller_source = c.callee_source = {};
   else if (!args.good())
     return Status::kBadMessage;
   return table_of(shard).change({index, generation}, c, dialog_words(shard));
@@ -128,6 +149,24 @@ Status dialog_claim_end(ShardState& shard, std::uint32_t index, std::uint32_t ge
   if (reason > static_cast<std::uint32_t>(EndReason::kCommand)) return Status::kOutOfRange;
   return table_of(shard).claim_end({index, generation}, static_cast<EndReason>(reason), bye_sides,
                                    shard.clock.boot_seconds(), end_ts, dialog_words(shard));
+}
+
+/// The number is left in XArgs[0].
+Status dialog_take_cseq(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                        std::uint32_t direction, std::uint32_t again) noexcept {
+  return table_of(shard).take_cseq({index, generation}, static_cast<Direction>(direction), again,
+                                   shard.x(kXArgs));
+}
+
+Status dialog_map_cseq(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                       std::uint32_t direction, std::uint32_t received) noexcept {
+  return table_of(shard).map_cseq({index, generation}, static_cast<Direction>(direction), received,
+                                  shard.x(kXArgs));
+}
+
+Status dialog_sent_cseq(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                        std::uint32_t direction) noexcept {
+  return table_of(shard).sent_cseq({index, generation}, static_cast<Direction>(direction), shard.x(kXArgs));
 }
 
 Status dialog_bye_answered(ShardState& shard, std::uint32_t index, std::uint32_t generation,
@@ -274,6 +313,9 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_find_call>("dialogFindCall");
   builder.method<&dialog_change>("dialogChange");
   builder.method<&dialog_claim_end>("dialogClaimEnd");
+  builder.method<&dialog_take_cseq>("dialogTakeCSeq");
+  builder.method<&dialog_map_cseq>("dialogMapCSeq");
+  builder.method<&dialog_sent_cseq>("dialogSentCSeq");
   builder.method<&dialog_bye_answered>("dialogByeAnswered");
   builder.method<&dialog_hold>("dialogHold");
   builder.method<&dialog_drop>("dialogDrop");

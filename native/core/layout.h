@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "arena.h"
+#include "cseq.h"
 #include "spinlock.h"
 #include "transactions.h"
 #include "undo.h"
@@ -17,7 +18,7 @@
 namespace holdfast {
 
 inline constexpr std::uint64_t kMagic = 0x5453'4146'444c'4f48;  // "HOLDFAST" as its bytes stand in the file
-inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::uint32_t kLayoutVersion = 2;
 inline constexpr std::size_t kCacheLineBytes = 64;
 inline constexpr std::size_t kPageBytes = 4096;
 
@@ -56,6 +57,7 @@ enum RegionNumber : std::uint32_t {
   kRegionArena,               // T  chunks * kChunkBytes
   // The rest depends on the number of workers and is laid out anew at attach.
   kRegionDialogWheels,       // D  WheelHead[owners]
+  kRegionKeepAliveWheels,    // D  WheelHead[owners]; their nodes lie in the dialogs' DialogExtra
   kRegionTransactionWheels,  // D  WheelHead[owners]
   kRegionMailboxes,          // D  see mailbox.h
   kRegionEnd
@@ -85,6 +87,7 @@ struct SegmentHeader {
   std::uint32_t h_id_step, h_id_start, h_id_start_given;
   std::uint32_t dialogs_max, transactions_max, dialog_buckets, transaction_buckets, profile_buckets, chunks;
   std::uint32_t owners;                          // workers + the timer worker, for the regions at the end
+  std::uint32_t keep_alive_seconds;              // over which overdue keep-alives are spread at attach
   std::uint64_t mailbox_bytes;                   // as configured, per owner
   std::atomic<std::uint32_t> profiles, sockets;  // names in use; only grows
   Region regions[kRegionEnd];
@@ -161,6 +164,7 @@ enum ColdText : std::uint32_t {
   kColdToUri,
   kColdRequestUri,
   kColdTimeoutRoute,
+  kColdCallerSource,
   kColdTextEnd
 };
 /// What matching does not touch: numbers that are changed in place (saved before), then the texts.
@@ -173,16 +177,47 @@ struct DialogCold {
   std::uint8_t record_routes, variable_count;
   std::uint16_t member_count;
   std::uint16_t length[kColdTextEnd];
+  std::uint8_t marks;   // DialogMark
+  std::uint8_t forked;  // 1: it has siblings, or had some; set before the first of them lives
+  Block extra;          // DialogExtra or 0
 };
-static_assert(sizeof(DialogCold) == 64);
+static_assert(sizeof(DialogCold) == 72);
 
-enum LegText : std::uint32_t { kLegTag, kLegContact, kLegRouteSet, kLegTextEnd };
+enum LegText : std::uint32_t { kLegTag, kLegContact, kLegRouteSet, kLegSource, kLegTextEnd };
 /// The callee's leg, made at the first 2xx; never changed in place.
 struct CalleeLeg {
   std::uint16_t length[kLegTextEnd];
-  std::uint16_t reserved;
 };
 static_assert(sizeof(CalleeLeg) == 8);
+
+/// What a plain confirmed call does not need: made when the first of it is set, gone when nothing of it is.
+/// The words from kExtraTruth on are written under the entry's lock and saved before a change; the node
+/// belongs to the lock of its keep-alive wheel, which hands out `record` (see Wheel).
+struct DialogExtra {
+  WheelNode node;                // D
+  std::uint32_t record;          // D  the number of the record that names this block
+  std::uint32_t ka_due;          // CLOCK_BOOTTIME seconds of the next keep-alive; 0: none
+  std::uint16_t ka_failures[2];  // unanswered in a row: of the caller, of the callee
+  std::uint32_t saved_due;       // the deadline before a keep-alive shortened it
+  std::uint32_t transaction_index, transaction_generation;  // the INVITE's, while unanswered
+  Block early;                                              // first EarlyLeg, newest first
+  Block steps;                                              // CSeqSteps or 0
+  std::uint32_t early_legs;
+  [[nodiscard]] bool empty() const noexcept {
+    return (ka_due | ka_failures[0] | ka_failures[1] | saved_due | transaction_index | early | steps) == 0;
+  }
+};
+inline constexpr std::size_t kExtraTruth = offsetof(DialogExtra, ka_due);
+static_assert(sizeof(DialogExtra) == 52 && offsetof(DialogExtra, record) == sizeof(WheelNode));
+
+/// A leg that an 18x with a To tag opened; gone at the first 2xx.  Only the link is changed in place.
+struct EarlyLeg {
+  Block next;
+  std::uint32_t cseq;
+  std::uint16_t length[3];  // tag, contact, route set; their bytes follow
+  std::uint16_t reserved;
+};
+static_assert(sizeof(EarlyLeg) == 16);
 
 /// All variables of a dialog, newest first: {key bytes, value bytes} as u16 each, then both texts; never
 /// changed in place.

@@ -64,6 +64,7 @@ struct Plan {
   void place_end(std::uint32_t owners, std::uint64_t mailbox_bytes) noexcept {
     at_ = regions[kRegionArena].offset + regions[kRegionArena].bytes;
     put(kRegionDialogWheels, owners * sizeof(WheelHead));
+    put(kRegionKeepAliveWheels, owners * sizeof(WheelHead));
     put(kRegionTransactionWheels, owners * sizeof(WheelHead));
     put(kRegionMailboxes, Mailboxes::region_bytes(owners, mailbox_bytes));
     total = up_to(at_, kPageBytes);
@@ -317,6 +318,8 @@ void Segment::lay_out(const SegmentOptions& options) noexcept {
   header.chunks = plan.chunks;
   header.owners = options.workers + 1;
   header.mailbox_bytes = options.mailbox_bytes;
+  header.keep_alive_seconds =
+      options.keep_alive_seconds != 0 ? options.keep_alive_seconds : kKeepAliveSecondsDefault;
   std::copy(std::begin(plan.regions), std::end(plan.regions), header.regions);
   take_views();
 
@@ -343,13 +346,14 @@ void Segment::reset_derived(std::uint64_t now_boot_ms) noexcept {
   for (RegionNumber number :
        {kRegionCounters, kRegionDialogNodes, kRegionCallIdBuckets, kRegionIdBuckets, kRegionProfileBuckets,
         kRegionTransactionLinks, kRegionTransactionNodes, kRegionTransactionBuckets, kRegionDialogWheels,
-        kRegionTransactionWheels, kRegionMailboxes})
+        kRegionKeepAliveWheels, kRegionTransactionWheels, kRegionMailboxes})
     zero(number);
   for (std::uint32_t n = 0; n < header_->hash_size; ++n) new (&entry_lock(n)) Spinlock();
   for (std::uint32_t n = 0; n < kProfilesMax; ++n) region<ProfileName>(kRegionProfiles)[n].members = 0;
   const auto tick = static_cast<std::uint32_t>((now_boot_ms - header_->made_boot_ms) / kTickMilliseconds);
   for (std::uint32_t owner = 0; owner < header_->owners; ++owner) {
     dialog_wheel(owner).reset(static_cast<std::uint32_t>(now_boot_ms / 1000));
+    keep_alive_wheel(owner).reset(static_cast<std::uint32_t>(now_boot_ms / 1000));
     transaction_wheel(owner).reset(tick);
   }
   mailboxes().reset();
@@ -480,6 +484,7 @@ std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
   }
   std::copy(std::begin(plan.regions), std::end(plan.regions), header.regions);
   header.owners = options.workers + 1;
+  if (options.keep_alive_seconds != 0) header.keep_alive_seconds = options.keep_alive_seconds;
   segment->take_views();
   for (std::uint32_t thread = 0; thread < kThreadsMax; ++thread) segment->undo(thread).restore(bytes);
   segment->reset_derived(std::max(options.now_boot_ms, header.made_boot_ms));

@@ -41,11 +41,15 @@ struct SegmentOptions {
   std::span<const ProfileOption> profiles;
   std::span<const std::string_view> sockets;  // number 1 is the first
   std::uint64_t mailbox_bytes = kMailboxBytesMin;
+  /// At attach, keep-alives that became overdue are spread over so many seconds; 0: as the segment was made
+  /// with.
+  std::uint32_t keep_alive_seconds = 0;
   std::uint64_t random[4] =
       {};  // the index secret and the seed of the slots' counters: from the machine's generator
   std::uint64_t now_boot_ms = 0;  // CLOCK_BOOTTIME
 };
 
+inline constexpr std::uint32_t kKeepAliveSecondsDefault = 30;
 inline constexpr std::uint64_t kSegmentBytesDefault = 256ull << 20;
 /// What a typical confirmed call with one profile takes of the arena, and a live transaction with what it
 /// keeps.
@@ -143,6 +147,14 @@ class Segment {
   [[nodiscard]] Wheel dialog_wheel(std::uint32_t owner) const noexcept {
     return Wheel(region<WheelHead>(kRegionDialogWheels) + owner, region<WheelNode>(kRegionDialogNodes),
                  header_->dialogs_max);
+  }
+  /// The keep-alives of one owner's dialogs: a node is the block of a DialogExtra, what advance() hands out
+  /// is a record's number.  A tick is a second of CLOCK_BOOTTIME.
+  [[nodiscard]] Wheel keep_alive_wheel(std::uint32_t owner) const noexcept {
+    // Block 1 begins the arena: node 0, which is not used, would lie before it.
+    std::uint8_t* node0 = base_ + header_->regions[kRegionArena].offset - kBlockUnitBytes;
+    return Wheel::of_blocks(region<WheelHead>(kRegionKeepAliveWheels) + owner, node0, kBlockUnitBytes,
+                            static_cast<std::uint32_t>(arena_.total_bytes() / kBlockUnitBytes));
   }
   /// One wheel per owner; a tick is 10 ms since made_boot_ms.
   [[nodiscard]] Wheel transaction_wheel(std::uint32_t owner) const noexcept {

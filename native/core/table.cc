@@ -4,6 +4,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "dialog_blocks.h"
 #include "kill_point.h"
 #include "locked.h"
 #include "profiles.h"
@@ -13,57 +14,6 @@
 namespace holdfast {
 
 namespace {
-
-bool equal(Text a, Text b) noexcept {
-  return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size()));
-}
-
-std::uint8_t* put(std::uint8_t* at, Text text) noexcept {
-  if (!text.empty()) std::memcpy(at, text.data(), text.size());
-  return at + text.size();
-}
-
-/// A text of a cold block or of a leg: the bytes of the texts before it stand before it.
-template <typename BlockType>
-Text text_of(const BlockType& block, std::uint32_t number) noexcept {
-  const auto* at = reinterpret_cast<const std::uint8_t*>(&block + 1);
-  for (std::uint32_t n = 0; n < number; ++n) at += block.length[n];
-  return {at, block.length[number]};
-}
-
-template <typename BlockType>
-std::size_t bytes_of(const BlockType& block) noexcept {
-  std::size_t bytes = sizeof block;
-  for (const std::uint16_t length : block.length) bytes += length;
-  return bytes;
-}
-
-bool counts_active(std::uint32_t state) noexcept { return state == kConfirmedNoAck || state == kConfirmed; }
-
-constexpr std::size_t kBoundOfCold[kColdTextEnd] = {kTextBytesMax,     kTextBytesMax,        kTextBytesMax,
-                                                    kRouteSetBytesMax, kTextBytesMax,        kTextBytesMax,
-                                                    kTextBytesMax,     kTimeoutRouteBytesMax};
-constexpr std::size_t kBoundOfLeg[kLegTextEnd] = {kTextBytesMax, kTextBytesMax, kRouteSetBytesMax};
-
-template <std::size_t count>
-bool fits(const Text (&texts)[count], const std::size_t (&bounds)[count]) noexcept {
-  std::size_t sum = 0;
-  for (std::size_t n = 0; n < count; ++n) {
-    if (texts[n].size() > bounds[n]) return false;
-    sum += texts[n].size();
-  }
-  return sum <= kNewDialogBytesMax;
-}
-
-/// Copies `texts` behind the head of a block and notes their lengths.
-template <typename BlockType, std::size_t count>
-void write(BlockType& block, const Text (&texts)[count]) noexcept {
-  auto* at = reinterpret_cast<std::uint8_t*>(&block + 1);
-  for (std::size_t n = 0; n < count; ++n) {
-    block.length[n] = static_cast<std::uint16_t>(texts[n].size());
-    at = put(at, texts[n]);
-  }
-}
 
 // ---- variables: {key bytes, value bytes} as u16 each, the key, the value; newest first ----
 
@@ -93,6 +43,7 @@ class Variables {
   std::uint32_t left_;
 };
 
+using holdfast::put;
 std::uint8_t* put(std::uint8_t* at, const Variable& variable) noexcept {
   const std::uint16_t lengths[2] = {static_cast<std::uint16_t>(variable.key.size()),
                                     static_cast<std::uint16_t>(variable.value.size())};
@@ -102,9 +53,6 @@ std::uint8_t* put(std::uint8_t* at, const Variable& variable) noexcept {
 
 // ---- index chains ----
 
-std::uint32_t call_id_bucket(const Segment& segment, const DialogRecord& record) noexcept {
-  return bucket_of(record.call_id, segment.header().dialog_buckets);
-}
 std::uint32_t id_bucket(const Segment& segment, std::uint32_t entry, std::uint32_t id) noexcept {
   return bucket_of(segment.keyed_hash()(entry, id), segment.header().dialog_buckets);
 }
@@ -177,6 +125,25 @@ void Table::fill(std::uint32_t index, Direction direction, Words out) const noex
   out[kDVariables] = numbers.variable_count;
   out[kDTimeoutRoute] = numbers.length[kColdTimeoutRoute] != 0 ? 1 : 0;
   out[kDByeOwed] = record.bye_owed;
+  out[kDMarks] = numbers.marks;
+  const DialogExtra* extra = extra_of(numbers);
+  static constexpr DialogExtra kNoExtra{};
+  if (extra == nullptr) extra = &kNoExtra;
+  out[kDTransactionIndex] = extra->transaction_index;
+  out[kDTransactionGeneration] = extra->transaction_generation;
+  out[kDEarlyLegs] = extra->early_legs;
+  out[kDSteps] = 0;
+  out[kDSavedDue] = extra->saved_due;
+  out[kDKaFailures] = extra->ka_failures[0] | std::uint32_t{extra->ka_failures[1]} << 16;
+  out[kDKaDue] = extra->ka_due;
+  if (const CSeqSteps* steps = steps_of(numbers); steps != nullptr) {
+    out[kDSteps] = (steps->list[0].count != 0 ? 1 : 0) | (steps->list[1].count != 0 ? 2 : 0);
+    for (std::uint32_t n = 0; record.state == kDeleted && n < 2; ++n) {
+      if (steps->list[n].count == 0) continue;
+      std::uint32_t& highest = out[kDCallerCSeq + n];
+      highest = (highest == kNoCSeq ? 0 : highest) + steps->list[n].added();
+    }
+  }
   for (std::uint32_t n = kDWordEnd; n < kDialogWords; ++n) out[n] = 0;
 }
 
@@ -185,8 +152,8 @@ void Table::fill(std::uint32_t index, Direction direction, Words out) const noex
 Status Table::create(const NewDialog& dialog, Words out) noexcept {
   const Text call_id = trimmed(dialog.call_id);
   const Text texts[kColdTextEnd] = {
-      call_id,         dialog.caller_tag, dialog.caller_contact, dialog.caller_route_set,
-      dialog.from_uri, dialog.to_uri,     dialog.request_uri,    dialog.timeout_route};
+      call_id,       dialog.caller_tag,  dialog.caller_contact, dialog.caller_route_set, dialog.from_uri,
+      dialog.to_uri, dialog.request_uri, dialog.timeout_route,  dialog.caller_source};
   if (!fits(texts, kBoundOfCold) || dialog.record_routes > 0xff || dialog.caller_socket > 0xffff)
     return Status::kOutOfRange;
   if (call_id.empty() || dialog.caller_tag.empty()) return Status::kOutOfRange;
@@ -292,7 +259,10 @@ void Table::take_out(std::uint32_t index) noexcept {
   unlink(segment, segment.region<Bucket>(kRegionIdBuckets)[id_bucket(segment, record.entry, record.id)],
          index, &DialogRecord::next_by_id);
   HOLDFAST_KILL_POINT();
-  const Block blocks[] = {record.cold, record.callee, cold(record).variables};
+  const DialogCold& numbers = cold(record);
+  const DialogExtra* extra = extra_of(numbers);
+  const Block blocks[] = {record.cold, record.callee, numbers.variables, numbers.extra,
+                          extra != nullptr ? extra->steps : 0};
   poke(record.state, std::uint8_t{0});
   std::atomic_signal_fence(std::memory_order_seq_cst);  // before its blocks can be anybody else's
   HOLDFAST_KILL_POINT();
@@ -438,6 +408,25 @@ void Table::prefetch(std::span<const Text> call_ids) const noexcept {
 
 // ---- change, end ----
 
+namespace {
+
+/// What of the block outlives a change to state `after`: the first 2xx lets early legs and transaction go,
+/// the end the keep-alive too.  The early legs are left to the caller.
+Block settle(DialogExtra& extra, std::uint32_t after) noexcept {
+  if (after < kConfirmedNoAck) return 0;
+  const Block early = extra.early;
+  extra.early = 0;
+  extra.early_legs = 0;
+  extra.transaction_index = extra.transaction_generation = 0;
+  if (after == kDeleted) {
+    extra.ka_due = extra.saved_due = 0;
+    extra.ka_failures[0] = extra.ka_failures[1] = 0;
+  }
+  return early;
+}
+
+}  // namespace
+
 void Table::count_states(std::uint32_t before, std::uint32_t after) noexcept {
   if (counts_active(before) != counts_active(after)) {
     if (counts_active(after))
@@ -453,6 +442,41 @@ void Table::count_states(std::uint32_t before, std::uint32_t after) noexcept {
   }
 }
 
+DialogExtra* Table::extra_of(const DialogCold& numbers) const noexcept {
+  if (numbers.extra == 0) return nullptr;
+  return reinterpret_cast<DialogExtra*>(segment_->arena().bytes(numbers.extra));
+}
+
+/// A block for a record that has none; nobody sees it before the record names it.
+Status Table::make_extra(std::uint32_t index, Need need, Block* out) noexcept {
+  if (segment_->arena().alloc(sizeof(DialogExtra), need, out) != Status::kOk) return Status::kNoMemory;
+  auto& extra = *new (segment_->arena().bytes(*out)) DialogExtra{};
+  extra.record = index;
+  return Status::kOk;
+}
+
+/// Saves what is changed in place; the node before it belongs to the wheel's lock.
+void Table::save_truth(DialogExtra& extra) noexcept {
+  undo_.save(reinterpret_cast<std::uint8_t*>(&extra) + kExtraTruth, sizeof extra - kExtraTruth);
+}
+
+void Table::free_early(Block first) noexcept {
+  while (first != 0) {
+    const Block next = reinterpret_cast<const EarlyLeg*>(segment_->arena().bytes(first))->next;
+    segment_->arena().free(first);
+    HOLDFAST_KILL_POINT();
+    first = next;
+  }
+}
+
+/// The record has forgotten its block: off the wheel, then back to the arena.  0 is allowed.
+void Table::drop_extra(std::uint32_t index, Block extra) noexcept {
+  if (extra == 0) return;
+  segment_->keep_alive_wheel(segment_->owner_of(segment_->dialog(index).entry)).cancel(extra);
+  HOLDFAST_KILL_POINT();
+  segment_->arena().free(extra);
+}
+
 /// What was due to a dialog that has just ended: its timer and its memberships.
 void Table::leave_everything(std::uint32_t index, Block members) noexcept {
   segment_->dialog_wheel(segment_->owner_of(segment_->dialog(index).entry)).cancel(index);
@@ -466,8 +490,9 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
     return Status::kOutOfRange;
   if (change.callee_tag.size() > kTextBytesMax || change.callee_contact.size() > kTextBytesMax ||
       change.callee_route_set.size() > kRouteSetBytesMax || change.caller_contact.size() > kTextBytesMax ||
-      change.timeout_route.size() > kTimeoutRouteBytesMax || change.caller_socket > 0xffff ||
-      change.callee_socket > 0xffff)
+      change.timeout_route.size() > kTimeoutRouteBytesMax || change.caller_source.size() > kSourceBytesMax ||
+      change.callee_source.size() > kSourceBytesMax || change.caller_socket > 0xffff ||
+      change.callee_socket > 0xffff || ((change.marks_set | change.marks_clear) & ~kMarkAll) != 0)
     return Status::kOutOfRange;
 
   Locked record(*segment_, handle);
@@ -481,11 +506,14 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   Arena& arena = segment_->arena();
   const Need need = before >= kEarly ? Need::kCallIsUp : Need::kNewCall;
   DialogCold* numbers = &cold(*record);
-  Block fresh_cold = 0, fresh_leg = 0;
+  Block fresh_cold = 0, fresh_leg = 0, fresh_extra = 0;
   if (has(kChangeCallerContact | kChangeTimeoutRoute)) {
     Text texts[kColdTextEnd];
     for (std::uint32_t n = 0; n < kColdTextEnd; ++n) texts[n] = text_of(*numbers, n);
-    if (has(kChangeCallerContact)) texts[kColdCallerContact] = change.caller_contact;
+    if (has(kChangeCallerContact)) {
+      texts[kColdCallerContact] = change.caller_contact;
+      texts[kColdCallerSource] = change.caller_source;
+    }
     if (has(kChangeTimeoutRoute)) texts[kColdTimeoutRoute] = change.timeout_route;
     if (!fits(texts, kBoundOfCold)) return Status::kOutOfRange;
     std::size_t bytes = sizeof(DialogCold);
@@ -502,6 +530,7 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
       for (std::uint32_t n = 0; n < kLegTextEnd; ++n) texts[n] = text_of(leg, n);
     }
     texts[kLegContact] = change.callee_contact;
+    texts[kLegSource] = change.callee_source;
     if (has(kChangeCalleeLeg)) {
       texts[kLegTag] = change.callee_tag;
       texts[kLegRouteSet] = change.callee_route_set;
@@ -514,6 +543,19 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
     }
     write(*new (arena.bytes(fresh_leg)) CalleeLeg{}, texts);
   }
+  DialogExtra* extra = extra_of(*numbers);
+  const bool wants_extra =
+      (has(kChangeTransaction) && change.transaction_index != 0 && after < kConfirmedNoAck) ||
+      (after != kDeleted &&
+       ((has(kChangeSavedDue) && change.saved_due != 0) || (has(kChangeKaDue) && change.ka_due != 0)));
+  if (extra == nullptr && wants_extra) {
+    if (make_extra(handle.index, need, &fresh_extra) != Status::kOk) {
+      arena.free(fresh_cold);
+      arena.free(fresh_leg);
+      return Status::kNoMemory;
+    }
+    extra = reinterpret_cast<DialogExtra*>(arena.bytes(fresh_extra));
+  }
   HOLDFAST_KILL_POINT();
 
   const Block old_cold = fresh_cold != 0 ? record->cold : 0, old_leg = fresh_leg != 0 ? record->callee : 0;
@@ -521,13 +563,19 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   const Block left = ends ? record->members : 0;
   undo_.save(&*record, kDialogUndoBytes);
   if (fresh_cold == 0) undo_.save(numbers, sizeof *numbers);
+  if (extra != nullptr && fresh_extra == 0) save_truth(*extra);
   undo_.mark();
   HOLDFAST_KILL_POINT();
 
   record->version += 1;
   if (after != before) poke(record->state, static_cast<std::uint8_t>(after));
   HOLDFAST_KILL_POINT();
-  if (has(kChangeDue) && after != kDeleted) record->due = change.due;
+  if (has(kChangeDue) && after != kDeleted) {
+    record->due = change.due;
+    numbers->marks &= static_cast<std::uint8_t>(~(kMarkRouteAsked | kMarkRouteDone));
+  }
+  if (has(kChangeMarks))
+    numbers->marks = static_cast<std::uint8_t>((numbers->marks & ~change.marks_clear) | change.marks_set);
   if (has(kChangeLifetime)) numbers->lifetime = change.lifetime;
   if (has(kChangeStartTs)) numbers->start_ts = change.start_ts;
   if (has(kChangeEndTs)) numbers->end_ts = change.end_ts;
@@ -552,6 +600,22 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   }
   if (fresh_cold != 0) poke(record->cold, fresh_cold);
   HOLDFAST_KILL_POINT();
+  Block old_early = 0, old_extra = 0;
+  if (extra != nullptr) {
+    if (has(kChangeTransaction)) {
+      extra->transaction_index = change.transaction_index;
+      extra->transaction_generation = change.transaction_generation;
+    }
+    if (has(kChangeSavedDue)) extra->saved_due = change.saved_due;
+    if (has(kChangeKaDue)) extra->ka_due = change.ka_due;
+    old_early = settle(*extra, after);
+    numbers->extra = fresh_extra != 0 ? fresh_extra : numbers->extra;
+    if (extra->empty()) {
+      old_extra = numbers->extra;
+      numbers->extra = 0;
+    }
+  }
+  HOLDFAST_KILL_POINT();
   if (ends) {
     record->due = record->members = 0;
     numbers->member_count = 0;
@@ -566,6 +630,16 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   count_states(before, after);
   arena.free(old_cold);
   arena.free(old_leg);
+  free_early(old_early);
+  if (old_extra != 0) {
+    drop_extra(handle.index, old_extra);
+  } else if (extra != nullptr && (has(kChangeKaDue) || ends)) {
+    Wheel wheel = segment_->keep_alive_wheel(segment_->owner_of(record->entry));
+    if (extra->ka_due != 0)
+      wheel.arm(numbers->extra, extra->ka_due);
+    else
+      wheel.cancel(numbers->extra);
+  }
   if (ends) {
     leave_everything(handle.index, left);
   } else if (has(kChangeDue) && after != kDeleted) {
@@ -589,10 +663,14 @@ Status Table::claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye
   if (reason == EndReason::kExpired && (record->due == 0 || record->due > now_boot)) return Status::kNotDue;
 
   DialogCold& numbers = cold(*record);
+  DialogExtra* extra = extra_of(numbers);
+  CSeqSteps* steps = steps_of(numbers);
   const std::uint32_t before = record->state;
   const Block left = record->members;
   undo_.save(&*record, kDialogUndoBytes);
   undo_.save(&numbers, sizeof numbers);
+  if (extra != nullptr) save_truth(*extra);
+  if (steps != nullptr) undo_.save(steps, sizeof *steps);
   undo_.mark();
   HOLDFAST_KILL_POINT();
   record->version += 1;
@@ -602,13 +680,34 @@ Status Table::claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye
   record->bye_owed = static_cast<std::uint8_t>(bye_sides);
   numbers.end_ts = end_ts;
   numbers.member_count = 0;
-  const auto take = [](std::uint32_t& number) { number = number == kNoCSeq ? 1 : number + 1; };
-  if ((bye_sides & 1) != 0) take(numbers.callee_cseq);
-  if ((bye_sides & 2) != 0) take(numbers.caller_cseq);
+  // Nothing that crosses the BYE can still succeed, so that a plain call's number counts as received instead
+  // of making a step: an end needs no memory.
+  const auto take = [&](std::uint32_t& highest, std::uint32_t list) {
+    if (highest == kNoCSeq) highest = 0;
+    if (steps != nullptr && steps->list[list].count != 0)
+      steps->list[list].take(highest, 0);
+    else
+      highest += 1;
+  };
+  if ((bye_sides & 1) != 0) take(numbers.callee_cseq, 1);
+  if ((bye_sides & 2) != 0) take(numbers.caller_cseq, 0);
+  HOLDFAST_KILL_POINT();
+  Block old_extra = 0;
+  if (extra != nullptr) {
+    settle(*extra, kDeleted);
+    if (extra->empty()) {
+      old_extra = numbers.extra;
+      numbers.extra = 0;
+    }
+  }
   HOLDFAST_KILL_POINT();
   undo_.clear();
   HOLDFAST_KILL_POINT();
   count_states(before, kDeleted);
+  if (old_extra != 0)
+    drop_extra(handle.index, old_extra);
+  else if (extra != nullptr)
+    segment_->keep_alive_wheel(segment_->owner_of(record->entry)).cancel(numbers.extra);
   leave_everything(handle.index, left);
   fill(handle.index, kNone, out);
   return Status::kOk;
@@ -789,7 +888,9 @@ Status Table::snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::si
                                   text_of(leg, kLegRouteSet),
                                   as_text(segment_->socket_name(numbers.caller_socket)),
                                   as_text(segment_->socket_name(numbers.callee_socket)),
-                                  text_of(numbers, kColdTimeoutRoute)};
+                                  text_of(numbers, kColdTimeoutRoute),
+                                  text_of(numbers, kColdCallerSource),
+                                  text_of(leg, kLegSource)};
   Writer writer(out);
   if (!writer.words(numbers_out)) return Status::kOutOfRange;
   for (const Text& text : texts)
@@ -896,6 +997,14 @@ void mark_dialogs(Rebuild& work) noexcept {
     if (record.state == 0 || !work.mark(record.cold)) continue;
     const auto& numbers = *reinterpret_cast<const DialogCold*>(segment.arena().bytes(record.cold));
     if (numbers.variables != 0) work.mark(numbers.variables);
+    if (numbers.extra != 0 && work.mark(numbers.extra)) {
+      const auto& extra = *reinterpret_cast<const DialogExtra*>(segment.arena().bytes(numbers.extra));
+      if (extra.steps != 0) work.mark(extra.steps);
+      for (Block at = extra.early; at != 0;) {
+        if (!work.mark(at)) break;
+        at = reinterpret_cast<const EarlyLeg*>(segment.arena().bytes(at))->next;
+      }
+    }
     if (record.callee != 0) work.mark(record.callee);
     for (Block at = record.members; at != 0;) {
       if (!work.mark(at)) break;
@@ -921,6 +1030,29 @@ void enter_by_age(Segment& segment, std::uint32_t index) noexcept {
 
 }  // namespace
 
+namespace {
+
+/// Keep-alives that became overdue while nobody ran come spread over the interval, not all at once.
+void arm_keep_alive(Segment& segment, std::uint32_t index) noexcept {
+  const DialogRecord& record = segment.dialog(index);
+  const Block block = reinterpret_cast<const DialogCold*>(segment.arena().bytes(record.cold))->extra;
+  if (block == 0) return;
+  auto& extra = *reinterpret_cast<DialogExtra*>(segment.arena().bytes(block));
+  extra.node = {};
+  extra.record = index;
+  if (extra.ka_due == 0) return;
+  const std::uint32_t owner = segment.owner_of(record.entry);
+  Wheel wheel = segment.keep_alive_wheel(owner);
+  std::uint32_t due = extra.ka_due;
+  if (const std::uint32_t now = wheel.walked(); due <= now)
+    due =
+        now + 1 +
+        bucket_of(segment.keyed_hash()(index, record.id), std::max(segment.header().keep_alive_seconds, 1u));
+  wheel.arm(block, due);
+}
+
+}  // namespace
+
 void link_dialogs(Rebuild& work) noexcept {
   Segment& segment = work.segment;
   Counters counters(segment, kMainThread);
@@ -937,10 +1069,34 @@ void link_dialogs(Rebuild& work) noexcept {
     record.next_by_id = bucket.head;
     bucket.head = index;
     if (record.due != 0) segment.dialog_wheel(segment.owner_of(record.entry)).arm(index, record.due);
+    arm_keep_alive(segment, index);
     if (counts_active(record.state)) counters.add(kCounterActiveDialogs);
     if (record.state == kEarly) counters.add(kCounterEarlyDialogs);
   }
 }
+
+namespace {
+
+/// Checks a record's block and marks what it names; true if its keep-alive is armed.
+bool verify_extra(Rebuild& work, std::uint32_t index, const DialogCold& numbers) noexcept {
+  Arena& arena = work.segment.arena();
+  const auto& extra = *reinterpret_cast<const DialogExtra*>(arena.bytes(numbers.extra));
+  if (extra.record != index) work.found.index += 1;
+  if (extra.steps != 0) work.mark(extra.steps);
+  std::uint32_t early_legs = 0;
+  for (Block at = extra.early; at != 0; ++early_legs) {
+    if (!work.mark(at)) break;
+    at = reinterpret_cast<const EarlyLeg*>(arena.bytes(at))->next;
+  }
+  if (early_legs != extra.early_legs) work.found.blocks += 1;
+  const bool timed = extra.ka_due != 0;
+  if (timed != (extra.node.at != 0) ||
+      (timed && static_cast<std::int32_t>(extra.node.due - extra.ka_due) < 0))
+    work.found.wheels += 1;
+  return timed;
+}
+
+}  // namespace
 
 void verify_dialogs(Rebuild& work) noexcept {
   Segment& segment = work.segment;
@@ -948,7 +1104,7 @@ void verify_dialogs(Rebuild& work) noexcept {
   Verification& found = work.found;
   const Counters counters(segment, kMainThread);
   std::uint64_t active = 0, early = 0;
-  std::uint32_t live = 0, armed = 0;
+  std::uint32_t live = 0, armed = 0, keep_alives = 0;
   for (std::uint32_t index = 1; index <= segment.dialogs().carved(); ++index) {
     const DialogRecord& record = segment.dialog(index);
     const WheelNode& node = segment.region<WheelNode>(kRegionDialogNodes)[index];
@@ -977,6 +1133,8 @@ void verify_dialogs(Rebuild& work) noexcept {
     if (numbers.variables != 0 && work.mark(numbers.variables))
       variables = reinterpret_cast<const VariableBlock*>(segment.arena().bytes(numbers.variables))->count;
     if (variables != numbers.variable_count) found.blocks += 1;
+    if (numbers.extra != 0 && work.mark(numbers.extra))
+      keep_alives += verify_extra(work, index, numbers) ? 1 : 0;
     // Both chains lead to it, once.
     std::uint32_t met = 0;
     for (std::uint32_t at =
@@ -1009,9 +1167,12 @@ void verify_dialogs(Rebuild& work) noexcept {
   }
   if (pool.used() != live || live + free_records != pool.carved()) found.pools += 1;
   std::uint32_t on_wheels = 0;
-  for (std::uint32_t owner = 0; owner < segment.owners(); ++owner)
+  std::uint32_t on_keep_alive_wheels = 0;
+  for (std::uint32_t owner = 0; owner < segment.owners(); ++owner) {
     on_wheels += segment.dialog_wheel(owner).armed();
-  if (on_wheels != armed) found.wheels += 1;
+    on_keep_alive_wheels += segment.keep_alive_wheel(owner).armed();
+  }
+  if (on_wheels != armed || on_keep_alive_wheels != keep_alives) found.wheels += 1;
   if (counters.value(kCounterActiveDialogs) != active) found.counts += 1;
   if (counters.value(kCounterEarlyDialogs) != early) found.counts += 1;
 }

@@ -53,7 +53,8 @@ enum DialogWord : std::uint32_t {
   kDStartTs,
   kDEndTs,
   kDCallerCSeq,
-  kDCalleeCSeq,  // highest number seen from that side; kNoCSeq while unknown
+  kDCalleeCSeq,  // highest number seen from that side; kNoCSeq while unknown.  In state 5 the highest that
+                 // was sent on: a BYE of ours has it
   kDCallerSocket,
   kDCalleeSocket,   // numbers of the segment's socket names, 0: unknown
   kDRecordRoutes,   // Record-Route entries in the INVITE as received (spec 5, k)
@@ -62,16 +63,32 @@ enum DialogWord : std::uint32_t {
   kDVariables,      // number of variables
   kDTimeoutRoute,   // 1 if a timeout route's name is set
   kDByeOwed,        // bit 0: to the caller, bit 1: to the callee
+  kDTransactionIndex,
+  kDTransactionGeneration,  // the INVITE server transaction while unanswered; 0, 0: none
+  kDMarks,                  // DialogMark
+  kDEarlyLegs,              // early legs kept
+  kDSteps,       // bit 0: downstream numbers are mapped (map_cseq), bit 1: upstream; 0: all go as they came
+  kDSavedDue,    // the deadline before a keep-alive shortened it, 0: none
+  kDKaFailures,  // keep-alives unanswered in a row: by the caller in the low 16 bits, by the callee above
+  kDKaDue,       // CLOCK_BOOTTIME seconds of the next keep-alive, 0: none
   kDWordEnd
 };
-inline constexpr std::uint32_t kDialogWords = 32;
+inline constexpr std::uint32_t kDialogWords = 40;
 inline constexpr std::uint32_t kNoCSeq = 0xffff'ffff;
+
+enum DialogMark : std::uint32_t {
+  kMarkRouteAsked = 1,  // the timeout route was asked for; gone with every change of the deadline
+  kMarkRouteDone = 2,   // it has run; the same
+  kMarkShortened = 4,   // a keep-alive that nobody answered shortened the lifetime
+  kMarkAll = 7,
+};
 
 /// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a
 /// snapshot without variables and members always fits into 65,536 bytes.
 inline constexpr std::size_t kTextBytesMax = 4096;  // Call-ID, tags, URIs, contacts
 inline constexpr std::size_t kRouteSetBytesMax = 16 * 1024;
 inline constexpr std::size_t kTimeoutRouteBytesMax = 255;
+inline constexpr std::size_t kSourceBytesMax = 63;  // "[2001:db8::1]:5060"
 inline constexpr std::size_t kNewDialogBytesMax = 36 * 1024;
 inline constexpr std::size_t kVariableKeyBytesMax = 1024;
 inline constexpr std::size_t kVariableBytesMax = 8 * 1024;
@@ -89,6 +106,7 @@ struct NewDialog {
   Text call_id, caller_tag, from_uri, to_uri, request_uri, caller_contact, caller_route_set, timeout_route;
   std::uint32_t caller_cseq = 0, lifetime = 0, script_flags = 0, properties = 0, init_ts = 0;
   std::uint32_t caller_socket = 0, record_routes = 0;
+  Text caller_source;
 };
 
 /// Which fields a change names.
@@ -103,10 +121,14 @@ enum ChangeField : std::uint32_t {
   kChangeProperties = 1u << 7,
   kChangeCallerCSeq = 1u << 8,  // raised, never lowered
   kChangeCalleeCSeq = 1u << 9,
-  kChangeCalleeLeg = 1u << 10,      // callee_tag, callee_contact, callee_route_set, callee_socket
-  kChangeCallerContact = 1u << 11,  // contact, and the socket with it
+  kChangeCalleeLeg = 1u << 10,  // callee_tag, callee_contact, callee_route_set, callee_socket, callee_source
+  kChangeCallerContact = 1u << 11,  // contact, its source (none given: none kept), and the socket if not 0
   kChangeCalleeContact = 1u << 12,
   kChangeTimeoutRoute = 1u << 13,
+  kChangeTransaction = 1u << 14,  // kept in states 1 and 2 only
+  kChangeMarks = 1u << 15,  // (old & ~marks_clear) | marks_set; see DialogMark for what `due` does to them
+  kChangeSavedDue = 1u << 16,
+  kChangeKaDue = 1u << 17,  // arms the keep-alive wheel; 0 disarms
 };
 
 struct Change {
@@ -116,14 +138,26 @@ struct Change {
   std::uint32_t flags_set = 0, flags_clear = 0, script_flags_set = 0, script_flags_clear = 0;
   std::uint32_t properties_set = 0, properties_clear = 0, caller_cseq = 0, callee_cseq = 0;
   std::uint32_t caller_socket = 0, callee_socket = 0;
+  std::uint32_t transaction_index = 0, transaction_generation = 0, marks_set = 0, marks_clear = 0;
+  std::uint32_t saved_due = 0, ka_due = 0;
   Text callee_tag, callee_contact, callee_route_set, caller_contact, timeout_route;
+  Text caller_source, callee_source;
+};
+
+inline constexpr std::uint32_t kEarlyLegsMax = 16;  // of one dialog
+/// A leg that an 18x with a To tag opened.
+struct NewEarlyLeg {
+  Text tag, contact, route_set;
+  std::uint32_t cseq = 0;
 };
 
 enum class EndReason : std::uint8_t { kBye, kExpired, kCommand };
 
 class Segment;
+struct CSeqSteps;
 struct DialogRecord;
 struct DialogCold;
+struct DialogExtra;
 
 /// A view over all dialogs for one thread.
 class Table {
@@ -158,8 +192,8 @@ class Table {
   [[nodiscard]] Status find_call(Text call_id, Text caller_tag, std::uint32_t nth, Words out) noexcept;
 
   /// Applies a change; `out` shows the record after it.  State 5 takes the record out of profiles, counts and
-  /// wheel in the same step.  Fields open to any thread: due, lifetime, flags, properties, CSeq; the rest is
-  /// the owner's.
+  /// wheel in the same step.  Fields open to any thread: due, lifetime, flags, properties, CSeq, marks, saved
+  /// due, keep-alive; the rest is the owner's.  The first 2xx and the end let early legs and transaction go.
   [[nodiscard]] Status change(DialogHandle handle, const Change& change, Words out) noexcept;
 
   /// Ends a dialog in state 3 or 4 once, whoever calls (architecture, *Ending*).  kExpired: only if due <=
@@ -168,6 +202,18 @@ class Table {
   /// numbers taken.  The table's hold is left to the owner, who drops it when the effects have run.
   [[nodiscard]] Status claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides,
                                  std::uint32_t now_boot, std::uint32_t end_ts, Words out) noexcept;
+
+  /// The number of a request of our own in `direction`: one more than the highest sent, and remembered;
+  /// received numbers not yet seen get one more from now on.  `again`: that request, seen before, is sent
+  /// anew under the number taken, and keeps it (an INVITE with credentials; its ACK).  Any thread.
+  [[nodiscard]] Status take_cseq(DialogHandle handle, Direction direction, std::uint32_t again,
+                                 std::uint32_t* number) noexcept;
+  /// The number under which a request received with `received` is sent on.  A number not seen before counts
+  /// as seen.  Any thread.
+  [[nodiscard]] Status map_cseq(DialogHandle handle, Direction direction, std::uint32_t received,
+                                std::uint32_t* number) noexcept;
+  /// The highest number sent in `direction`, 0: none.  Any thread.
+  [[nodiscard]] Status sent_cseq(DialogHandle handle, Direction direction, std::uint32_t* number) noexcept;
 
   /// The BYEs to `sides` have their final answer, or none will come.  Any thread.
   [[nodiscard]] Status bye_answered(DialogHandle handle, std::uint32_t sides) noexcept;
@@ -216,6 +262,12 @@ class Table {
   class Locked;  // locked.h: a record found by its handle, its entry locked
 
   [[nodiscard]] DialogCold& cold(const DialogRecord& record) const noexcept;
+  [[nodiscard]] DialogExtra* extra_of(const DialogCold& numbers) const noexcept;
+  [[nodiscard]] CSeqSteps* steps_of(const DialogCold& numbers) const noexcept;
+  [[nodiscard]] Status make_extra(std::uint32_t index, Need need, Block* out) noexcept;
+  void save_truth(DialogExtra& extra) noexcept;
+  void free_early(Block first) noexcept;
+  void drop_extra(std::uint32_t index, Block extra) noexcept;
   void prefetch_texts(const DialogRecord& record) const noexcept;
   void fill(std::uint32_t index, Direction direction, Words out) const noexcept;
   [[nodiscard]] Direction matched(const DialogRecord& record, Text call_id, Text from_tag, Text to_tag,
@@ -249,6 +301,8 @@ enum SnapshotText : std::uint32_t {
   kTextCallerSocket,
   kTextCalleeSocket,
   kTextTimeoutRoute,
+  kTextCallerSource,  // observed addresses, "192.0.2.1:40123"; empty: none kept
+  kTextCalleeSource,
   kTextCount
 };
 

@@ -10,7 +10,7 @@
 
 namespace holdfast {
 
-inline constexpr std::size_t kUndoRangesMax = 4;
+inline constexpr std::size_t kUndoRangesMax = 8;
 inline constexpr std::size_t kUndoBytesMax = 1024;
 
 struct UndoSlot;

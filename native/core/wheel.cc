@@ -25,7 +25,7 @@ void Wheel::reset(std::uint32_t now) noexcept {
 void Wheel::arm(std::uint32_t node, std::uint32_t due) noexcept {
   if (node == 0 || node > nodes_max_) return;
   LockGuard guard(head_->lock);
-  WheelNode& n = nodes_[node];
+  WheelNode& n = at(node);
   // The slot being walked counts as walked: what is armed for it comes with the next one.
   const std::uint32_t walked = head_->done + head_->walking;
   if (is_past(due, walked)) due = walked + 1;
@@ -43,27 +43,27 @@ void Wheel::arm(std::uint32_t node, std::uint32_t due) noexcept {
 void Wheel::cancel(std::uint32_t node) noexcept {
   if (node == 0 || node > nodes_max_) return;
   LockGuard guard(head_->lock);
-  if (nodes_[node].at != 0) unlink(node);
+  if (at(node).at != 0) unlink(node);
 }
 
 void Wheel::link(std::uint32_t node, std::uint32_t due) noexcept {
-  WheelNode& n = nodes_[node];
+  WheelNode& n = at(node);
   std::uint32_t& first = head_->first[due & kSlotMask];
   n = {first, 0, due, due};
-  if (first != 0) nodes_[first].prev = node;
+  if (first != 0) at(first).prev = node;
   first = node;
   ++head_->armed;
 }
 
 void Wheel::unlink(std::uint32_t node) noexcept {
-  WheelNode& n = nodes_[node];
+  WheelNode& n = at(node);
   if (head_->cursor == node) head_->cursor = n.next;
   if (n.prev != 0) {
-    nodes_[n.prev].next = n.next;
+    at(n.prev).next = n.next;
   } else {
     head_->first[n.at & kSlotMask] = n.next;
   }
-  if (n.next != 0) nodes_[n.next].prev = n.prev;
+  if (n.next != 0) at(n.next).prev = n.prev;
   n = {0, 0, 0, 0};
   --head_->armed;
 }
@@ -83,13 +83,13 @@ std::uint32_t Wheel::advance(std::uint32_t now, std::span<std::uint32_t> out) no
     while (head_->cursor != 0) {
       if (taken == room || looks++ == kAdvanceLooksMax) return taken;
       const std::uint32_t node = head_->cursor;
-      WheelNode& n = nodes_[node];
+      WheelNode& n = at(node);
       head_->cursor = n.next;
       if (!is_past(n.at, now)) continue;  // another turn
       const std::uint32_t due = n.due;
       unlink(node);
       if (is_past(due, now)) {
-        out[taken++] = node;
+        out[taken++] = named_ ? *reinterpret_cast<const std::uint32_t*>(&n + 1) : node;
       } else {
         link(node, due);  // it was moved to a later tick meanwhile
       }

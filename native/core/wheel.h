@@ -47,7 +47,16 @@ class Wheel {
  public:
   Wheel() noexcept = default;
   Wheel(WheelHead* head, WheelNode* nodes, std::uint32_t nodes_max) noexcept
-      : head_(head), nodes_(nodes), nodes_max_(nodes_max) {}
+      : head_(head), nodes_(reinterpret_cast<std::uint8_t*>(nodes)), nodes_max_(nodes_max) {}
+  /// Nodes that stand at the beginning of blocks, each with a word behind it: advance() hands out that word.
+  /// It is read under the wheel's lock, and whoever frees a block cancels its node first.
+  [[nodiscard]] static Wheel of_blocks(WheelHead* head, std::uint8_t* node0, std::uint32_t bytes_each,
+                                       std::uint32_t nodes_max) noexcept {
+    Wheel wheel(head, reinterpret_cast<WheelNode*>(node0), nodes_max);
+    wheel.bytes_each_ = bytes_each;
+    wheel.named_ = true;
+    return wheel;
+  }
 
   /// Empties the wheel; ticks up to `now` count as walked.  The nodes of its owner must be zeroed by the
   /// caller.
@@ -75,12 +84,17 @@ class Wheel {
   [[nodiscard]] std::uint32_t walked() const noexcept;
 
  private:
+  [[nodiscard]] WheelNode& at(std::uint32_t node) const noexcept {
+    return *reinterpret_cast<WheelNode*>(nodes_ + std::size_t{node} * bytes_each_);
+  }
   void link(std::uint32_t node, std::uint32_t due) noexcept;
   void unlink(std::uint32_t node) noexcept;
 
   WheelHead* head_ = nullptr;
-  WheelNode* nodes_ = nullptr;
+  std::uint8_t* nodes_ = nullptr;
   std::uint32_t nodes_max_ = 0;
+  std::uint32_t bytes_each_ = sizeof(WheelNode);
+  bool named_ = false;
 };
 
 }  // namespace holdfast

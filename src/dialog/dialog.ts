@@ -63,6 +63,9 @@ export type Snapshot = DialogView & {
   readonly handle: DialogHandle;
   readonly request_uri: string;
   readonly timeout_route: string | null;
+  /** Observed addresses, `192.0.2.1:40123`; null: not kept. */
+  readonly caller_source: string | null;
+  readonly callee_source: string | null;
 };
 
 /** Now, in both kinds of seconds that a record knows. */
@@ -81,6 +84,8 @@ export const TEXT_CALLEE_ROUTE_SET = constant('TextCalleeRouteSet');
 export const TEXT_CALLER_SOCKET = constant('TextCallerSocket');
 export const TEXT_CALLEE_SOCKET = constant('TextCalleeSocket');
 export const TEXT_TIMEOUT_ROUTE = constant('TextTimeoutRoute');
+export const TEXT_CALLER_SOURCE = constant('TextCallerSource');
+export const TEXT_CALLEE_SOURCE = constant('TextCalleeSource');
 const TEXT_COUNT = constant('TextCount');
 
 const DIALOG_WORDS = constant('DialogWords');
@@ -158,6 +163,8 @@ export function readSnapshot(bytes: Buffer, at: number, now: Now, reading: Readi
     variables: state === DELETED ? [] : variables,
     request_uri: text[TEXT_REQUEST_URI]!,
     timeout_route: orNull(text[TEXT_TIMEOUT_ROUTE]!),
+    caller_source: orNull(text[TEXT_CALLER_SOURCE]!),
+    callee_source: orNull(text[TEXT_CALLEE_SOURCE]!),
   };
 }
 

@@ -124,6 +124,13 @@ export class DialogReader {
 
 /** The fields that management prints, and no others. */
 function viewOf(snapshot: Snapshot): DialogView {
-  const { handle: _handle, request_uri: _uri, timeout_route: _route, ...view } = snapshot;
+  const {
+    handle: _handle,
+    request_uri: _uri,
+    timeout_route: _route,
+    caller_source: _caller,
+    callee_source: _callee,
+    ...view
+  } = snapshot;
   return view;
 }

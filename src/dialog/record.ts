@@ -29,7 +29,26 @@ export const CHANGE_SCRIPT_FLAGS = constant('ChangeScriptFlags');
 export const CHANGE_PROPERTIES = constant('ChangeProperties');
 export const CHANGE_CALLER_CSEQ = constant('ChangeCallerCSeq');
 export const CHANGE_CALLEE_CSEQ = constant('ChangeCalleeCSeq');
+/** Tag, contact, Route set, socket and source of the callee. */
 export const CHANGE_CALLEE_LEG = constant('ChangeCalleeLeg');
+/** Contact and source (none given: none kept), and the socket if not 0. */
+export const CHANGE_CALLER_CONTACT = constant('ChangeCallerContact');
+export const CHANGE_CALLEE_CONTACT = constant('ChangeCalleeContact');
+export const CHANGE_TIMEOUT_ROUTE = constant('ChangeTimeoutRoute');
+/** The INVITE's server transaction; kept in states 1 and 2 only. */
+export const CHANGE_TRANSACTION = constant('ChangeTransaction');
+/** (old & ~clear) | set; a change of the deadline clears both route marks first. */
+export const CHANGE_MARKS = constant('ChangeMarks');
+export const CHANGE_SAVED_DUE = constant('ChangeSavedDue');
+/** Arms the keep-alive wheel, in CLOCK_BOOTTIME seconds; 0 disarms. */
+export const CHANGE_KA_DUE = constant('ChangeKaDue');
+
+/** The timeout route was asked for. */
+export const MARK_ROUTE_ASKED = constant('MarkRouteAsked');
+/** The timeout route has run. */
+export const MARK_ROUTE_DONE = constant('MarkRouteDone');
+/** A keep-alive that nobody answered shortened the lifetime. */
+export const MARK_SHORTENED = constant('MarkShortened');
 
 // Arguments of dialogChange, in the order of struct Change.
 export const A_FIELDS = X_ARGS;
@@ -49,10 +68,21 @@ export const A_CALLER_CSEQ = X_ARGS + 13;
 export const A_CALLEE_CSEQ = X_ARGS + 14;
 export const A_CALLER_SOCKET = X_ARGS + 15;
 export const A_CALLEE_SOCKET = X_ARGS + 16;
-export const A_CALLEE_TAG = X_ARGS + 17;
-export const A_CALLEE_CONTACT = X_ARGS + 19;
-export const A_CALLEE_ROUTE_SET = X_ARGS + 21;
-const CHANGE_ARGUMENT_WORDS = 17 + 2 * 5;
+export const A_TRANSACTION_INDEX = X_ARGS + 17;
+export const A_TRANSACTION_GENERATION = X_ARGS + 18;
+export const A_MARKS_SET = X_ARGS + 19;
+export const A_MARKS_CLEAR = X_ARGS + 20;
+export const A_SAVED_DUE = X_ARGS + 21;
+export const A_KA_DUE = X_ARGS + 22;
+export const A_CALLEE_TAG = X_ARGS + 23;
+export const A_CALLEE_CONTACT = X_ARGS + 25;
+export const A_CALLEE_ROUTE_SET = X_ARGS + 27;
+export const A_CALLER_CONTACT = X_ARGS + 29;
+export const A_TIMEOUT_ROUTE = X_ARGS + 31;
+/** Observed address and port, `192.0.2.1:40123`. */
+export const A_CALLER_SOURCE = X_ARGS + 33;
+export const A_CALLEE_SOURCE = X_ARGS + 35;
+const CHANGE_ARGUMENT_WORDS = 23 + 2 * 7;
 
 // Arguments of dialogCreate, in the order of struct NewDialog: texts, then numbers.
 export const N_CALL_ID = X_ARGS;
@@ -70,6 +100,8 @@ export const N_PROPERTIES = X_ARGS + 19;
 export const N_INIT_TS = X_ARGS + 20;
 export const N_CALLER_SOCKET = X_ARGS + 21;
 export const N_RECORD_ROUTES = X_ARGS + 22;
+/** Observed address and port; a text like the first eight, empty: not kept. */
+export const N_CALLER_SOURCE = X_ARGS + 23;
 
 // dflags.  [manual 10.4]
 export const FLAG_NEW = 1;

@@ -454,6 +454,7 @@ export class DialogTracker {
     x[record.N_INIT_TS] = native.nowUnixSeconds();
     x[record.N_CALLER_SOCKET] = message.flow;
     x[record.N_RECORD_ROUTES] = message.word(W_RECORD_ROUTE_COUNT);
+    records.setText(record.N_CALLER_SOURCE, 0, 0);
     const status = native.dialogCreate();
     if (status !== STATUS.ok) return this.notCreated(status);
 

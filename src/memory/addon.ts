@@ -228,7 +228,7 @@ export type Shard = {
   /** 0..workers-1: the owner of a hash entry. */
   ownerOf(entry: number): number;
   /** XArgs: NewDialog in order: 8 texts as (offset, length), then caller_cseq lifetime script_flags properties init_ts
-   *  caller_socket record_routes. */
+   *  caller_socket record_routes, then the text caller_source. */
   dialogCreate(): number;
   dialogFindById(entry: number, id: number): number;
   dialogLoad(index: number, generation: number): number;
@@ -238,9 +238,22 @@ export type Shard = {
   dialogFindCall(nth: number): number;
   /** XArgs: Change in order: fields expected_state state due lifetime start_ts end_ts flags_set flags_clear
    *  script_flags_set script_flags_clear properties_set properties_clear caller_cseq callee_cseq caller_socket
-   *  callee_socket, then 5 texts (offset, length). */
+   *  callee_socket transaction_index transaction_generation marks_set marks_clear saved_due ka_due, then 7 texts
+   *  (offset, length): callee_tag callee_contact callee_route_set caller_contact timeout_route caller_source
+   *  callee_source. */
   dialogChange(index: number, generation: number): number;
   dialogClaimEnd(index: number, generation: number, reason: number, byeSides: number, endTs: number): number;
+  /**
+   * XArgs[0] = CSeq number of a request of our own in `direction`: one more than the highest sent, and remembered; what is
+   * received with a number not yet seen is moved by one more from now on.  `again`, not 0: the received number of a
+   * request that is sent anew under the number taken and keeps it (an INVITE with credentials: its ACK follows).
+   */
+  dialogTakeCSeq(index: number, generation: number, direction: number, again?: number): number;
+  /** XArgs[0] = the number under which a request received with `received` is sent on.  While the direction's bit of
+   *  X[D_STEPS] is 0 that is `received` itself: no call is needed. */
+  dialogMapCSeq(index: number, generation: number, direction: number, received: number): number;
+  /** XArgs[0] = the highest number sent in `direction`, 0: none. */
+  dialogSentCSeq(index: number, generation: number, direction: number): number;
   /** The BYEs to `sides` (bit 0 caller, bit 1 callee) have their final answer, or none will come. */
   dialogByeAnswered(index: number, generation: number, sides: number): number;
   dialogHold(index: number, generation: number): number;

@@ -99,7 +99,26 @@ export const D_START_TS = dialog('DStartTs');
 export const D_END_TS = dialog('DEndTs');
 export const D_CALLER_CSEQ = dialog('DCallerCSeq');
 export const D_CALLEE_CSEQ = dialog('DCalleeCSeq');
+/** Numbers of listen sockets, as in message.flow; 0: not known. */
+export const D_CALLER_SOCKET = dialog('DCallerSocket');
+export const D_CALLEE_SOCKET = dialog('DCalleeSocket');
 export const D_RECORD_ROUTES = dialog('DRecordRoutes');
+/** Bits of the sides to which a BYE of ours has no final answer yet: 1 caller, 2 callee. */
+export const D_BYE_OWED = dialog('DByeOwed');
+/** The INVITE server transaction while unanswered; 0, 0: none. */
+export const D_TRANSACTION_INDEX = dialog('DTransactionIndex');
+export const D_TRANSACTION_GENERATION = dialog('DTransactionGeneration');
+/** Bits MARK_* of dialog/record.ts. */
+export const D_MARKS = dialog('DMarks');
+export const D_EARLY_LEGS = dialog('DEarlyLegs');
+/** Bit 0: downstream CSeq numbers are mapped, bit 1: upstream; 0: all go as they came. */
+export const D_STEPS = dialog('DSteps');
+/** The deadline before a keep-alive shortened it, 0: none. */
+export const D_SAVED_DUE = dialog('DSavedDue');
+/** Keep-alives unanswered in a row: by the caller in the low 16 bits, by the callee above. */
+export const D_KA_FAILURES = dialog('DKaFailures');
+/** CLOCK_BOOTTIME seconds of the next keep-alive, 0: none. */
+export const D_KA_DUE = dialog('DKaDue');
 
 /** The tick as of the last receive or tick. */
 export const X_TICK = constant('XClock');

@@ -58,7 +58,7 @@ State state_of(Segment& segment) {
 /// The dialogs that a scenario begins with.
 struct Stage {
   Segment& segment;
-  DialogHandle early, confirmed, ended;
+  DialogHandle early, confirmed, ended, early_with_extra, kept_alive;
   Member pending = 0;
 };
 
@@ -68,7 +68,7 @@ Stage set_up(TestSegment& t) {
   Table table(*t.segment, 0);
   Profiles profiles(*t.segment, 0);
   DialogWords words{};
-  Stage stage{*t.segment, {}, {}, {}};
+  Stage stage{*t.segment, {}, {}, {}, {}, {}};
   const auto make = [&](unsigned n) {
     check(table.create(TestCall(n).dialog(), words) == Status::kOk, "a dialog is made");
     return handle_of(words);
@@ -86,6 +86,20 @@ Stage set_up(TestSegment& t) {
     check(profiles.join(handle, 1, {}, 0, nullptr) == Status::kOk, "joined");
     check(table.set_variable(handle, text("account"), text("4711")) == Status::kOk, "variable");
   }
+  stage.early_with_extra = make(3);
+  Change c;
+  c.fields = kChangeState | kChangeTransaction;
+  c.state = kEarly, c.transaction_index = 3, c.transaction_generation = 1;
+  check(table.change(stage.early_with_extra, c, words) == Status::kOk, "early, with its transaction");
+  stage.kept_alive = make(4);
+  check(table.change(stage.kept_alive, TestCall(4).answer(), words) == Status::kOk, "answered");
+  c = {};
+  c.fields = kChangeKaDue;
+  c.ka_due = 1030;
+  check(table.change(stage.kept_alive, c, words) == Status::kOk, "kept alive");
+  std::uint32_t number = 0;
+  for (const Direction direction : {kDownstream, kUpstream})
+    check(table.take_cseq(stage.kept_alive, direction, 0, &number) == Status::kOk, "a CSeq is taken");
   check(profiles.join({}, 0, text("alice"), 0, &stage.pending) == Status::kOk, "joined before the dialog");
   return stage;
 }
@@ -179,6 +193,45 @@ void numbered_points() {
     c.timeout_route = text("TOO_LONG");
     c.flags_set = 8;
     ok(Table(s.segment, 0).change(s.confirmed, c, words));
+  });
+  kill_everywhere("change: transaction", [&](Stage& s) {
+    Change c;
+    c.fields = kChangeTransaction | kChangeMarks;
+    c.transaction_index = 7, c.transaction_generation = 8, c.marks_set = kMarkRouteAsked;
+    ok(Table(s.segment, 0).change(s.early, c, words));
+  });
+  kill_everywhere("change: answered, with extra", [&](Stage& s) {
+    ok(Table(s.segment, 0).change(s.early_with_extra, TestCall(3).answer(), words));
+  });
+  kill_everywhere("change: keep-alive, saved due", [&](Stage& s) {
+    Change c;
+    c.fields = kChangeKaDue | kChangeSavedDue | kChangeDue | kChangeMarks;
+    c.ka_due = 2000, c.saved_due = 50'000, c.due = 1010, c.marks_set = kMarkShortened;
+    ok(Table(s.segment, 2).change(s.confirmed, c, words));
+  });
+  kill_everywhere("change: keep-alive off", [&](Stage& s) {
+    Change c;
+    c.fields = kChangeKaDue;
+    ok(Table(s.segment, 2).change(s.kept_alive, c, words));
+  });
+  kill_everywhere("change: kept alive, freed",
+                  [&](Stage& s) { ok(Table(s.segment, 0).change(s.kept_alive, to_state(kDeleted), words)); });
+  kill_everywhere("take the first CSeq", [&](Stage& s) {
+    std::uint32_t number = 0;
+    ok(Table(s.segment, 2).take_cseq(s.confirmed, kDownstream, 0, &number));
+  });
+  kill_everywhere("take a CSeq after others", [&](Stage& s) {
+    std::uint32_t number = 0;
+    ok(Table(s.segment, 2).take_cseq(s.kept_alive, kUpstream, 0, &number));
+  });
+  kill_everywhere("map a CSeq", [&](Stage& s) {
+    std::uint32_t number = 0;
+    HOLDFAST_KILL_POINT();
+    ok(Table(s.segment, 2).map_cseq(s.kept_alive, kDownstream, 90, &number));
+    HOLDFAST_KILL_POINT();
+  });
+  kill_everywhere("claim of one kept alive", [&](Stage& s) {
+    ok(Table(s.segment, 2).claim_end(s.kept_alive, EndReason::kCommand, 3, 0, 1234, words));
   });
   kill_everywhere("change: ended, freed",
                   [&](Stage& s) { ok(Table(s.segment, 0).change(s.confirmed, to_state(kDeleted), words)); });

@@ -346,7 +346,9 @@ TEST_CASE_FIXTURE(Fixture, "table: texts that change keep the others") {
                                             "",
                                             "udp:[::1]:5060",
                                             "udp:127.0.0.1:5060",
-                                            "TOO_LONG"};
+                                            "TOO_LONG",
+                                            "",
+                                            ""};
   for (const std::string& want : expected) CHECK(bytes_at(out, &at) == want);
   CHECK(at == length);
   CHECK(table.match(handle, text(call.call_id), text(call.caller_tag), text(call.callee_tag), kNone, words) ==

@@ -1,0 +1,139 @@
+/** A dialog's rarer words and numbers through the shard's calls: arguments in XArgs, words in XDialog. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'vitest';
+import { readSnapshot, type Snapshot } from '../../../dist/dialog/dialog.js';
+import * as record from '../../../dist/dialog/record.js';
+import { addon, STATUS } from '../../../dist/memory/addon.js';
+import * as words from '../../../dist/memory/words.js';
+import { type Bench, k, makeBench, type OpenedShard } from './bench-shard.js';
+
+const DOWN = 1;
+const UP = 2;
+
+let bench: Bench;
+let a: OpenedShard;
+let at = 0;
+
+beforeEach(() => {
+  bench = makeBench(2);
+  a = bench.open(0);
+  at = k('ScratchOffset');
+});
+afterEach(() => bench.close());
+
+function setText(argument: number, text: string): void {
+  a.M.set(Buffer.from(text, 'latin1'), at);
+  a.X.set([at, text.length], argument);
+  at += text.length;
+}
+
+function begin(fields: number): void {
+  a.X.fill(0, words.X_ARGS, words.X_ARGS + 64);
+  a.X[record.A_FIELDS] = fields;
+}
+
+function make(source = ''): [number, number] {
+  a.X.fill(0, words.X_ARGS, words.X_ARGS + 64);
+  setText(record.N_CALL_ID, 'call@h');
+  setText(record.N_CALLER_TAG, 'a1');
+  setText(record.N_CALLER_CONTACT, 'sip:alice@10.0.0.1');
+  a.X[record.N_CALLER_CSEQ] = 7;
+  setText(record.N_CALLER_SOURCE, source);
+  assert.equal(a.shard.dialogCreate(), STATUS.ok);
+  return [a.X[words.D_INDEX]!, a.X[words.D_GENERATION]!];
+}
+
+function answer(index: number, generation: number): void {
+  begin(record.CHANGE_STATE | record.CHANGE_CALLEE_LEG | record.CHANGE_START_TS);
+  a.X[record.A_STATE] = 3;
+  a.X[record.A_START_TS] = 1_700_000_000;
+  setText(record.A_CALLEE_TAG, 'b2');
+  setText(record.A_CALLEE_CONTACT, 'sip:bob@10.0.0.2');
+  setText(record.A_CALLEE_SOURCE, '203.0.113.9:5080');
+  a.X[record.A_CALLEE_SOCKET] = 2;
+  assert.equal(a.shard.dialogChange(index, generation), STATUS.ok);
+}
+
+function snapshot(index: number): Snapshot {
+  const out = Buffer.alloc(record.SNAPSHOT_BYTES_MAX);
+  assert.ok(addon.snapshot(bench.segment, index, out) > 0);
+  return readSnapshot(out, 0, { bootSeconds: 0, unixSeconds: 1_700_000_060 }, 'latin1');
+}
+
+describe('contacts and observed sources', () => {
+  test('are kept when given, and change together', () => {
+    const [index, generation] = make('198.51.100.7:40123');
+    answer(index, generation);
+    assert.equal(snapshot(index).caller_source, '198.51.100.7:40123');
+    assert.equal(snapshot(index).callee_source, '203.0.113.9:5080');
+    assert.equal(a.X[words.D_CALLEE_SOCKET], 2);
+    begin(record.CHANGE_CALLER_CONTACT | record.CHANGE_CALLEE_CONTACT);
+    setText(record.A_CALLER_CONTACT, 'sip:alice@10.9.9.9');
+    setText(record.A_CALLER_SOURCE, '198.51.100.8:40124');
+    a.X[record.A_CALLER_SOCKET] = 1;
+    setText(record.A_CALLEE_CONTACT, 'sip:bob@10.9.9.8');
+    assert.equal(a.shard.dialogChange(index, generation), STATUS.ok);
+    const after = snapshot(index);
+    assert.equal(after.caller.contact, 'sip:alice@10.9.9.9');
+    assert.equal(after.caller.socket, 'udp:127.0.0.1:5060');
+    assert.equal(after.caller_source, '198.51.100.8:40124');
+    assert.equal(after.callee.contact, 'sip:bob@10.9.9.8');
+    assert.equal(after.callee.socket, 'udp:[::1]:5060');
+    assert.equal(after.callee.tag, 'b2');
+    assert.equal(after.callee_source, null);
+  });
+});
+
+describe('words of an unanswered call and of one kept alive', () => {
+  test('transaction, marks, saved deadline and keep-alive are set by their fields', () => {
+    const [index, generation] = make();
+    begin(record.CHANGE_TRANSACTION);
+    a.X[record.A_TRANSACTION_INDEX] = 17;
+    a.X[record.A_TRANSACTION_GENERATION] = 3;
+    assert.equal(a.shard.dialogChange(index, generation), STATUS.ok);
+    assert.equal(a.X[words.D_TRANSACTION_INDEX], 17);
+    assert.equal(a.X[words.D_TRANSACTION_GENERATION], 3);
+    answer(index, generation);
+    assert.equal(a.X[words.D_TRANSACTION_INDEX], 0);
+    begin(record.CHANGE_MARKS | record.CHANGE_SAVED_DUE | record.CHANGE_KA_DUE);
+    a.X[record.A_MARKS_SET] = record.MARK_ROUTE_ASKED | record.MARK_SHORTENED;
+    a.X[record.A_SAVED_DUE] = 5000;
+    a.X[record.A_KA_DUE] = 4000;
+    assert.equal(a.shard.dialogChange(index, generation), STATUS.ok);
+    assert.equal(a.X[words.D_MARKS], record.MARK_ROUTE_ASKED | record.MARK_SHORTENED);
+    assert.equal(a.X[words.D_SAVED_DUE], 5000);
+    assert.equal(a.X[words.D_KA_DUE], 4000);
+    begin(record.CHANGE_DUE);
+    a.X[record.A_DUE] = 6000;
+    assert.equal(a.shard.dialogChange(index, generation), STATUS.ok);
+    assert.equal(a.X[words.D_MARKS], record.MARK_SHORTENED);
+    assert.equal(addon.audit(bench.segment), 0);
+  });
+});
+
+describe('CSeq numbers', () => {
+  test('are taken and mapped by direction; the words say whether mapping is needed', () => {
+    const [index, generation] = make();
+    answer(index, generation);
+    const number = (status: number): number => {
+      assert.equal(status, STATUS.ok);
+      return a.X[words.X_ARGS]!;
+    };
+    assert.equal(a.X[words.D_STEPS], 0);
+    assert.equal(number(a.shard.dialogMapCSeq(index, generation, DOWN, 7)), 7);
+    assert.equal(number(a.shard.dialogTakeCSeq(index, generation, DOWN)), 8);
+    assert.equal(number(a.shard.dialogSentCSeq(index, generation, DOWN)), 8);
+    a.shard.dialogLoad(index, generation);
+    assert.equal(a.X[words.D_STEPS], 1);
+    assert.equal(number(a.shard.dialogMapCSeq(index, generation, DOWN, 7)), 7);
+    assert.equal(number(a.shard.dialogMapCSeq(index, generation, DOWN, 8)), 9);
+    assert.equal(number(a.shard.dialogTakeCSeq(index, generation, DOWN, 8)), 10); // 8 is sent anew as 10
+    assert.equal(number(a.shard.dialogMapCSeq(index, generation, DOWN, 8)), 10);
+    assert.equal(number(a.shard.dialogTakeCSeq(index, generation, UP)), 1);
+    assert.equal(a.shard.dialogTakeCSeq(index, generation, 3), STATUS.outOfRange);
+    assert.equal(a.shard.dialogMapCSeq(index, generation + 1, DOWN, 8), STATUS.notFound);
+    assert.equal(a.shard.dialogClaimEnd(index, generation, k('EndCommand'), 3, 1), STATUS.ok);
+    assert.equal(a.X[words.D_CALLER_CSEQ], 11);
+    assert.equal(a.X[words.D_CALLEE_CSEQ], 2);
+  });
+});
