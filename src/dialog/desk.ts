@@ -13,16 +13,18 @@ import { type Callbacks, DLGCB } from './callbacks.js';
 import { DialogContext } from './context.js';
 import {
   type ProfileEntry,
+  readCall,
   readSnapshot,
   readSnapshotProfiles,
   readSnapshotText,
   type Snapshot,
 } from './dialog.js';
-import type { Cause, Effects } from './effects.js';
+import { type Cause, type Effects, ENDED_BY_BYE } from './effects.js';
 import { DELETED } from './machine.js';
 import type { DialogLog } from './ports.js';
 import type { Records } from './record.js';
 import * as record from './record.js';
+import type { Call } from './requests.js';
 
 /** Where a snapshot's words name the generation. */
 const SNAPSHOT_GENERATION = constant('DGeneration');
@@ -39,7 +41,7 @@ export class Desk {
   readonly callbacks: Callbacks;
   private readonly effects: Effects;
   private readonly log: DialogLog;
-  private readonly cause: Cause = { message: null, direction: 0, expired: false };
+  private readonly cause: Cause = { message: null, direction: 0, how: ENDED_BY_BYE };
   private readonly entered = new Uint32Array(3 * ENTERED_MAX);
   private depth = 0;
 
@@ -87,12 +89,12 @@ export class Desk {
     generation: number,
     message: Message | null,
     direction: number,
-    expired = false,
+    how = ENDED_BY_BYE,
   ): void {
     const { cause } = this;
     cause.message = message;
     cause.direction = direction;
-    cause.expired = expired;
+    cause.how = how;
     this.effects.act(from, to, index, generation, cause);
     cause.message = null;
   }
@@ -114,6 +116,12 @@ export class Desk {
   snapshot(): Snapshot | null {
     const at = this.copySnapshot();
     return at === 0 ? null : readSnapshot(this.records.memory.buffer, at, this.now(), 'latin1');
+  }
+
+  /** What requests to the sides of the dialog in hand are made of; null if it is gone. */
+  call(): Call | null {
+    const at = this.copySnapshot();
+    return at === 0 ? null : readCall(this.records.memory.buffer, at);
   }
 
   /** One text of the dialog in hand (TEXT_*); null if it is gone. */

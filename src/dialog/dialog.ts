@@ -7,6 +7,7 @@
 import { constant } from '../memory/words.js';
 import { DELETED } from './machine.js';
 import { NO_CSEQ } from './record.js';
+import type { Call, Side } from './requests.js';
 
 /** A dialog's address: hash entry and id. */
 export type DialogAddress = { readonly entry: number; readonly id: number };
@@ -106,6 +107,8 @@ const WORD = {
   endTs: constant('DEndTs'),
   callerCSeq: constant('DCallerCSeq'),
   calleeCSeq: constant('DCalleeCSeq'),
+  callerSocket: constant('DCallerSocket'),
+  calleeSocket: constant('DCalleeSocket'),
   members: constant('DMembers'),
   variables: constant('DVariables'),
 } as const;
@@ -175,6 +178,49 @@ export function readSnapshotProfiles(bytes: Buffer, at: number): readonly Profil
   for (let n = 0; n < TEXT_COUNT + 2 * variables; n++) texts.skip();
   const members = bytes.readUInt32LE(at + 4 * WORD.members);
   return Array.from({ length: members }, () => profileEntry(texts.next(), texts.next()));
+}
+
+/** What requests to the sides of the snapshot at `at` are made of. */
+export function readCall(bytes: Buffer, at: number): Call {
+  const word = (number: number): number => bytes.readUInt32LE(at + 4 * number);
+  const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS, 'latin1');
+  const text = Array.from({ length: TEXT_COUNT }, () => texts.next());
+  const side = (
+    uri: number,
+    tag: number,
+    contact: number,
+    routeSet: number,
+    source: number,
+    socket: number,
+  ): Side => ({
+    uri: text[uri]!,
+    tag: text[tag]!,
+    contact: text[contact]!,
+    routeSet: text[routeSet]!,
+    source: text[source]!,
+    socket: word(socket),
+  });
+  return {
+    index: word(WORD.index),
+    generation: word(WORD.generation),
+    callId: text[TEXT_CALL_ID]!,
+    caller: side(
+      TEXT_FROM_URI,
+      TEXT_CALLER_TAG,
+      TEXT_CALLER_CONTACT,
+      TEXT_CALLER_ROUTE_SET,
+      TEXT_CALLER_SOURCE,
+      WORD.callerSocket,
+    ),
+    callee: side(
+      TEXT_TO_URI,
+      TEXT_CALLEE_TAG,
+      TEXT_CALLEE_CONTACT,
+      TEXT_CALLEE_ROUTE_SET,
+      TEXT_CALLEE_SOURCE,
+      WORD.calleeSocket,
+    ),
+  };
 }
 
 /** One text of the snapshot at `at`; number as TEXT_*. */

@@ -51,12 +51,18 @@ function row(columns: string): readonly number[] {
   return columns.split(/\s+/).map((name) => names[name]!);
 }
 
+/** How an answered call ended: by a BYE, its own or one of ours, or because its time was over. */
+export const ENDED_BY_BYE = 0;
+/** EXPIRED is told: nobody sends a BYE. */
+export const EXPIRED = 1;
+export const EXPIRED_WITH_BYE = 2;
+
 /** Who and what made the change; `message` null: a local answer or a time that is over. */
 export type Cause = {
   message: Message | null;
   direction: number;
-  /** The lifetime is over, instead of a request that ends the call. */
-  expired: boolean;
+  /** How an answered call ended. */
+  how: number;
 };
 
 export class Effects {
@@ -110,10 +116,10 @@ export class Effects {
   }
 
   private ended(from: number, index: number, generation: number, cause: Cause): void {
-    const { message, direction, expired } = cause;
-    if (expired) this.records.native.count(COUNTERS.expired, 1);
+    const { message, direction, how } = cause;
+    if (how !== ENDED_BY_BYE) this.records.native.count(COUNTERS.expired, 1);
     this.run('end', message, index);
-    if (expired) {
+    if (how === EXPIRED) {
       this.callbacks.tell(DLGCB.EXPIRED, index, generation, null, null, 0, from === CONFIRMED);
     } else {
       this.callbacks.tell(DLGCB.TERMINATED, index, generation, message, null, direction);

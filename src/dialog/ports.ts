@@ -46,6 +46,22 @@ export type OwnRequest = {
   readonly purpose: number;
 };
 
+/**
+ * Who owns a dialog: the shard where what operators' code sees of it runs.
+ *
+ * Called by whoever ends a call or hears the answers to its BYEs, wherever that is.
+ */
+export interface Owners {
+  /**
+   * An answered call was ended by dialogClaimEnd: its effects are due, then the table lets go of it.
+   *
+   * @param how ENDED_BY_BYE, EXPIRED, EXPIRED_WITH_BYE of effects.ts
+   */
+  ended(index: number, generation: number, from: number, how: number): void;
+  /** A BYE of ours has its final answer, the first of them; `message` null: none came. */
+  byeAnswered(index: number, generation: number, message: Message | null): void;
+}
+
 /** Sends requests of our own; the proxy core. */
 export interface Sender {
   /**

@@ -107,10 +107,15 @@ export const N_CALLER_SOURCE = X_ARGS + 23;
 export const FLAG_NEW = 1;
 export const FLAG_CHANGED = 2;
 export const FLAG_HAS_BYE = 4;
+/** A BYE of ours went to that side alone. */
+export const FLAG_BYE_TO_CALLER = 16;
+export const FLAG_BYE_TO_CALLEE = 32;
 export const FLAG_HOOKED = 512;
 
 // iflags: what `dlg.list` prints as properties.
 export const PROPERTY_TIMEOUT_BYE = 1;
+export const PROPERTY_KA_SRC = 2;
+export const PROPERTY_KA_DST = 4;
 export const PROPERTY_KA_CALLER = 2;
 export const PROPERTY_KA_CALLEE = 4;
 export const PROPERTY_TIMEOUT_NORESET = 8;
@@ -189,6 +194,18 @@ export class Records {
     return this.native.dialogChange(index, generation);
   }
 
+  /** Takes the number of a request of our own to `side` (1 caller, 2 callee); 0: there is none to take. */
+  takeCSeq(index: number, generation: number, side: number): number {
+    const taken = this.native.dialogTakeCSeq(index, generation, directionTo(side)) === STATUS.ok;
+    return taken ? this.x[X_ARGS]! : 0;
+  }
+
+  /** The highest number that went to `side`, 0: none. */
+  sentCSeq(index: number, generation: number, side: number): number {
+    const known = this.native.dialogSentCSeq(index, generation, directionTo(side)) === STATUS.ok;
+    return known ? this.x[X_ARGS]! : 0;
+  }
+
   setText(argument: number, at: number, length: number): void {
     this.x[argument] = at;
     this.x[argument + 1] = length;
@@ -213,4 +230,9 @@ export class Records {
     x[X_ARGS + 5] = toTagLength;
     x[X_ARGS + 6] = 0;
   }
+}
+
+/** Requests to the callee (2) go downstream, those to the caller (1) upstream. */
+function directionTo(side: number): number {
+  return 3 - side;
 }

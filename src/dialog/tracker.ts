@@ -10,7 +10,6 @@ import type { Shard } from '../memory/addon.js';
 import { STATUS } from '../memory/addon.js';
 import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
 import {
-  constant,
   D_COOKIE_ID,
   D_DIRECTION,
   D_DUE,
@@ -48,7 +47,8 @@ import { DialogContext } from './context.js';
 import { CookieReader, writeCookie } from './cookie.js';
 import { Desk } from './desk.js';
 import { type Snapshot, TEXT_TIMEOUT_ROUTE } from './dialog.js';
-import { Effects } from './effects.js';
+import { Effects, ENDED_BY_BYE } from './effects.js';
+import { Ending } from './ending.js';
 import { InviteAnswers } from './invite.js';
 import { hasOneContact, ROUTE_SET_UNUSABLE, writeCallerRouteSet } from './leg.js';
 import { Lifetime } from './lifetime.js';
@@ -63,7 +63,8 @@ import {
   NO_SUCH_DIALOG,
   WRONG_ENDS,
 } from './match.js';
-import type { DialogEvents, DialogLog, Sender } from './ports.js';
+import { OwnAnswers } from './own-answers.js';
+import type { DialogEvents, DialogLog, Owners, Sender } from './ports.js';
 import { ProfileBook } from './profile.js';
 import * as record from './record.js';
 import { Records } from './record.js';
@@ -82,6 +83,8 @@ export type TrackerParts = {
   readonly activeDialogs?: () => number;
   /** The request that the transaction in hand keeps, for listeners; left out: none. */
   readonly storedRequest?: () => Message | null;
+  /** Sends requests of our own; left out: none can be sent. */
+  readonly sender?: Sender;
   /** All records, to look after what a dead worker left; left out: nobody looks. */
   readonly walk?: Walk;
 };
@@ -94,8 +97,6 @@ const DIRECTION_MASK = 3;
 const DUE_PER_TICK_MAX = 256;
 /** Contexts kept for the next suspended route. */
 const SPARE_CONTEXTS_MAX = 64;
-/** claim_end(): the lifetime is over. */
-const REASON_EXPIRED = constant('EndExpired');
 /** What the log calls a cookie that was not believed. */
 const COMPLAINTS: Readonly<Record<number, string>> = {
   [BAD_COOKIE]: 'cookie_malformed',
@@ -107,7 +108,10 @@ const COOKIE_TOLD_BYTES_MAX = 64;
 /** Room asked of the scratch region before the cookie is written. */
 const COOKIE_ROOM_BYTES = 64;
 
-export class DialogTracker {
+/** Without a proxy there is no way out. */
+const NOBODY: Sender = { send: () => false, hasRoom: () => false, endInvite: () => false };
+
+export class DialogTracker implements Owners {
   readonly records: Records;
   readonly callbacks: Callbacks;
   readonly profiles: ProfileBook;
@@ -115,8 +119,7 @@ export class DialogTracker {
   readonly params: Config['params']['dialog'];
   readonly events: DialogEvents;
   readonly activeDialogs: () => number;
-  /** What sends requests of our own; null until the shard has connected it. */
-  sender: Sender | null = null;
+  readonly ending: Ending;
 
   private readonly native: Shard;
   private readonly memory: ShardMemory;
@@ -127,6 +130,7 @@ export class DialogTracker {
   private readonly lifetime: Lifetime;
   private readonly invite: InviteAnswers;
   private readonly within: RequestsWithin;
+  private readonly ownAnswers: OwnAnswers;
   private readonly sweep: Sweep | null;
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
@@ -166,7 +170,9 @@ export class DialogTracker {
     this.lifetime = new Lifetime(params);
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, log);
     this.within = new RequestsWithin(this.desk, this.lifetime);
-    const { walk } = parts;
+    const { sender = NOBODY, walk } = parts;
+    this.ending = new Ending(this.desk, sender, this, params, log);
+    this.ownAnswers = new OwnAnswers(this.x, () => this.storedRequestText(), this.ending);
     this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, walk, params, log);
   }
 
@@ -299,8 +305,10 @@ export class DialogTracker {
     this.desk.leave();
   }
 
-  /** A request of our own, the transaction in hand, has its final answer; null: none came, or it could not be sent. */
-  ownAnswer(_message: Message | null, _code: number): void {}
+  /** A request of our own, whose transaction is in hand, has its final answer; `message` null: none came. */
+  ownAnswer(message: Message | null, code: number): void {
+    this.ownAnswers.hear(message, code);
+  }
 
   /** The transaction in hand goes.  A dialog that its INVITE made and nobody answered has failed. */
   transactionEnded(): void {
@@ -574,14 +582,27 @@ export class DialogTracker {
       this.invite.fail(null, 'end', index, generation);
     } else {
       if (x[record.D_TIMEOUT_ROUTE] !== 0) this.runTimeoutRoute(index, generation);
-      const now = native.nowUnixSeconds();
-      if (native.dialogClaimEnd(index, generation, REASON_EXPIRED, 0, now) !== STATUS.ok) return;
-      this.log.warn('dialog_expired', this.tellWho(index, generation));
-      desk.enter(index, generation, 0);
-      desk.act(from, DELETED, index, generation, null, 0, true);
-      desk.leave();
+      this.ending.expire(index, generation);
+      return;
     }
     desk.letGo(index, generation);
+  }
+
+  /** A call was ended by ending.ts: its effects, and then the table lets go of it. */
+  ended(index: number, generation: number, from: number, how: number): void {
+    const { desk } = this;
+    if (how !== ENDED_BY_BYE) this.log.warn('dialog_expired', this.tellWho(index, generation));
+    desk.enter(index, generation, 0);
+    desk.act(from, DELETED, index, generation, null, 0, how);
+    desk.leave();
+    desk.letGo(index, generation);
+  }
+
+  /** A BYE of ours has its final answer, the first of them. */
+  byeAnswered(index: number, generation: number, message: Message | null): void {
+    this.desk.enter(index, generation, 0);
+    this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 0);
+    this.desk.leave();
   }
 
   /**
@@ -597,6 +618,14 @@ export class DialogTracker {
     desk.enter(index, generation, 0);
     this.effects.timeout(name, index);
     desk.leave();
+  }
+
+  /** Text of the request that the transaction in hand keeps; '' if it keeps none. */
+  private storedRequestText(): string {
+    const { memory, native } = this;
+    const { scratch } = memory;
+    const length = native.transactionRequest(scratch.at, scratch.end - scratch.at);
+    return memory.text(scratch.at, length);
   }
 
   private tellWho(index: number, generation: number): Record<string, string | number> {

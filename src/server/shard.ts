@@ -101,11 +101,17 @@ export class ShardCore implements ShardPort {
       log: faults,
       storedRequest: () => this.core.responses.storedRequest(),
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
+      // The proxy is made for the tracker, and sends for it.
+      sender: {
+        send: (request) => this.core.own.send(request),
+        hasRoom: (n) => this.core.own.hasRoom(n),
+        endInvite: (index, generation, code, reason) =>
+          this.core.own.endInvite(index, generation, code, reason),
+      },
       walk: { owner, next: (cursor) => addon.nextDialog(segment, cursor) },
     });
     const resolver = options.resolver ?? resolverOf(config, clock, options.random ?? systemRandom);
     this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
-    this.tracker.sender = this.core.own;
     this.runner.connect(this.core, this.tracker);
   }
 

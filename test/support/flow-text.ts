@@ -52,7 +52,7 @@ export type FlowText = {
 
 const SETTINGS = new Set(['routes', 'listen', 'set', 'ua', 'workers', 'seeds', 'quiet', 'segment', 'name']);
 const STATES = ['none', 'unconfirmed', 'early', 'confirmed, no ACK', 'confirmed', 'deleted'];
-const HAPPENINGS = new Set(['wait', 'send', 'lookup', 'dns', 'own', 'end', 'worker']);
+const HAPPENINGS = new Set(['wait', 'send', 'lookup', 'dns', 'own', 'end', 'bye', 'worker']);
 
 /** Reads a flow. @throws Error that names the line */
 export function readFlow(text: string): FlowText {

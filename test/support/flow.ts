@@ -478,10 +478,23 @@ class Player {
       assert.equal(isEnded, words.at(-1) !== 'refused', 'ended');
       shard.flush();
       await world.settle();
+    } else if (verb === 'bye') {
+      this.#bye(words);
+      await world.settle();
     } else if (verb === 'worker') {
       world.replaceWorker(this.#call);
       await world.settle();
     } else throw new Error(`${verb}?`);
+  }
+
+  /** `bye all`: the call is ended by us; `bye caller gone`: so it comes out. */
+  #bye([side = '', outcome = 'ended']: readonly string[]): void {
+    const shard = this.#world.shardOf(this.#call);
+    const { index, generation } = this.#world.dialogOf(this.#call);
+    const sides = ['caller', 'callee', 'all'].indexOf(side) + 1;
+    const result = shard.tracker.ending.end(index, generation, sides, '');
+    assert.equal(result, outcome, 'ended');
+    shard.flush();
   }
 
   /** `own OPTIONS callee held`: the proxy sends a request of its own; `via URI` where to, `by N` from which socket. */

@@ -42,7 +42,6 @@ export const lifetimeParams = {
   }),
   send_bye: onOff({
     default: 0,
-    later: true,
     section: '5.45',
     doc: 'Whether both sides get a BYE when the lifetime of a call is over.',
   }),

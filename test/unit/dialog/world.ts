@@ -8,12 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, defaultConfig } from '../../../dist/config/load.js';
 import type { DialogHandle, DialogView } from '../../../dist/dialog/dialog.js';
+import type { OwnRequest } from '../../../dist/dialog/ports.js';
 import { profileDefinitions } from '../../../dist/dialog/profile.js';
 import { DialogReader } from '../../../dist/dialog/reader.js';
 import { DialogTracker } from '../../../dist/dialog/tracker.js';
 import { addon, type MemoryWire, type SegmentUsage, type Shard, STATUS } from '../../../dist/memory/addon.js';
 import { ShardMemory } from '../../../dist/memory/shard-memory.js';
 import * as words from '../../../dist/memory/words.js';
+import { constant } from '../../../dist/memory/words.js';
 import { Message } from '../../../dist/sip/message.js';
 import { SipParser } from '../../../dist/sip/parse.js';
 
@@ -57,6 +59,12 @@ export function textOf(parts: Parts): string {
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
+/** A request of our own as it leaves. */
+function withVia(text: string): string {
+  const at = text.indexOf('\r\n') + 2;
+  return `${text.slice(0, at)}Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKown\r\n${text.slice(at)}`;
+}
+
 /** A transaction of the segment. */
 export type Transaction = { readonly index: number; readonly generation: number };
 
@@ -74,6 +82,15 @@ export class World {
   readonly faults: string[] = [];
   /** The fields of the same lines. */
   readonly told: Readonly<Record<string, string | number>>[] = [];
+  /** Requests of our own, in the order in which they were sent. */
+  readonly sent: OwnRequest[] = [];
+  /** Room for so many more of them. */
+  sendRoom = 1000;
+  /** Sides that cannot be reached. */
+  readonly unreachable = new Set<number>();
+  /** INVITEs ended by us: "code reason". */
+  readonly endedInvites: string[] = [];
+  private readonly ownTransactions: Transaction[] = [];
   /** Runs inside every event route. */
   inEvent: (name: string) => void = () => {};
   /** Timeout routes of the script, by name. */
@@ -143,6 +160,11 @@ export class World {
       },
       storedRequest: () => this.storedRequest(),
       activeDialogs: () => this.statistic('active_dialogs'),
+      sender: {
+        send: (request) => this.sendOwn(request),
+        hasRoom: (n) => this.sendRoom >= n,
+        endInvite: (index, generation, code, reason) => this.endInvite({ index, generation }, code, reason),
+      },
       walk: { owner: 0, next: (cursor) => addon.nextDialog(this.segment, cursor) },
     });
     this.engine = new DialogReader(
@@ -294,6 +316,44 @@ export class World {
     // What is in hand stays where it is.
     this.place = place;
     return message;
+  }
+
+  // ---- requests of our own -----------------------------------------------------------------------------------------
+
+  private sendOwn(request: OwnRequest): boolean {
+    if (this.sendRoom === 0 || this.unreachable.has(request.side)) return false;
+    const { index, generation } = request;
+    if (index !== 0 && this.native.dialogHold(index, generation) !== STATUS.ok) return false;
+    const kept = this.x.slice(words.T_INDEX, words.T_INDEX + constant('HeadWords'));
+    const transaction = this.transaction(this.message(withVia(request.text)));
+    this.x[words.T_DIALOG_INDEX] = index;
+    this.x[words.T_DIALOG_GENERATION] = generation;
+    this.x[words.T_DIRECTION] = request.side;
+    this.x[words.T_PURPOSE] = request.purpose;
+    this.store();
+    this.x.set(kept, words.T_INDEX);
+    this.sendRoom -= 1;
+    this.sent.push(request);
+    this.ownTransactions.push(transaction);
+    return true;
+  }
+
+  private endInvite(transaction: Transaction, code: number, reason: string): boolean {
+    if (this.native.transactionLoad(transaction.index, transaction.generation) !== STATUS.ok) return false;
+    this.endedInvites.push(`${code} ${reason}`);
+    this.tracker.reply(null, code, 0);
+    this.store();
+    return true;
+  }
+
+  /** The nth request of our own has its final answer, and its transaction goes; code 0: nobody answered. */
+  answerOwn(n: number, code: number, parts: Parts = {}): void {
+    const method = this.sent[n]!.method;
+    const transaction = this.ownTransactions[n]!;
+    this.load(transaction);
+    if (code === 0) this.tracker.ownAnswer(null, 408);
+    else this.tracker.ownAnswer(this.message({ to: 'b2', method, code, ...parts }), code);
+    this.end(transaction);
   }
 
   // ---- transactions ------------------------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+/**
+ * What final answers to our own requests mean, by the purpose that their transaction keeps.
+ *
+ * Purposes are numbers that outlive a worker: they never change their meaning.  [spec 3.6, 4.2, 4.5, 4.6]
+ */
+import { T_DIALOG_GENERATION, T_DIALOG_INDEX, T_DIRECTION, T_PURPOSE } from '../memory/words.js';
+import type { Message } from '../sip/message.js';
+import type { Ending } from './ending.js';
+
+export const PURPOSE = {
+  /** Nothing hangs on the answer. */
+  none: 0,
+  bye: 1,
+  /** A BYE whose number was too low the first time. */
+  byeAgain: 2,
+  probe: 3,
+  /** dlg_refer(); a BYE to the same side follows, whose answer means nothing. */
+  refer: 4,
+  bridgeInvite: 5,
+  bridgeRefer: 6,
+} as const;
+
+/** "Server internal error": among others, what a UA answers to a number that is too low.  [RFC 3261 12.2.2] */
+const NUMBER_TOO_LOW = 500;
+
+export class OwnAnswers {
+  private readonly x: Uint32Array;
+  private readonly storedRequest: () => string;
+  private readonly ending: Ending;
+
+  /** `storedRequest`: text of the request that the transaction in hand keeps. */
+  constructor(x: Uint32Array, storedRequest: () => string, ending: Ending) {
+    this.x = x;
+    this.storedRequest = storedRequest;
+    this.ending = ending;
+  }
+
+  /** The transaction in hand has its final answer; `message` null: a time-out, or a failed send. */
+  hear(message: Message | null, code: number): void {
+    const { x } = this;
+    const index = x[T_DIALOG_INDEX]!;
+    const generation = x[T_DIALOG_GENERATION]!;
+    const side = x[T_DIRECTION]! & 3;
+    switch (x[T_PURPOSE]) {
+      case PURPOSE.bye:
+        if (code === NUMBER_TOO_LOW && message !== null) {
+          if (this.ending.again(index, generation, side, addedHeaders(this.storedRequest()))) return;
+        }
+        this.ending.answered(message, code, index, generation, side);
+        return;
+      case PURPOSE.byeAgain:
+        this.ending.answered(message, code, index, generation, side);
+        return;
+    }
+  }
+}
+
+/** What was added to a request of ours behind its own header fields. */
+function addedHeaders(request: string): string {
+  const own = 'Content-Length: 0\r\n';
+  const at = request.indexOf(own);
+  const end = request.indexOf('\r\n\r\n');
+  return at < 0 || end < at ? '' : request.slice(at + own.length, end + 2);
+}

@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'vitest';
+import { DLGCB } from '../../../dist/dialog/callbacks.js';
+import { BOTH_SIDES } from '../../../dist/dialog/ending.js';
+import { TO_CALLEE, TO_CALLER } from '../../../dist/dialog/requests.js';
+import { assertNothingLeft, inWorld, type World } from './world.js';
+
+/** "BYE a1 1": method, To tag, number. */
+function sent(world: World): string[] {
+  return world.sent.map(({ method, text }) => {
+    const tag = /^To: .*;tag=(.*)\r$/m.exec(text)?.[1];
+    return `${method} ${tag} ${/^CSeq: (\d+)/m.exec(text)?.[1]}`;
+  });
+}
+
+/** Names of the callbacks that are told from now on. */
+function listen(world: World): string[] {
+  const told: string[] = [];
+  const { TERMINATED, EXPIRED, TERMINATED_CONFIRMED, DESTROY } = DLGCB;
+  world.tracker.callbacks.register(null, TERMINATED | EXPIRED | TERMINATED_CONFIRMED | DESTROY, (news) => {
+    told.push(Object.entries(DLGCB).find(([, type]) => type === news.type)![0]);
+  });
+  return told;
+}
+
+function end(world: World, sides = BOTH_SIDES, headers = ''): string {
+  const { index, generation } = world.handle();
+  return world.tracker.ending.end(index, generation, sides, headers);
+}
+
+describe('a call that is ended from here [spec 4.2]', () => {
+  test('both sides get their BYE; effects run once; the record goes with the last answer', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      const told = listen(world);
+      world.events.length = 0;
+      assert.equal(end(world), 'ended');
+      assert.deepEqual(sent(world), ['BYE a1 1', 'BYE b2 8']);
+      assert.deepEqual(world.events, ['end -']);
+      assert.deepEqual(told, ['TERMINATED']);
+      assert.equal(world.dialog().state, 5);
+      assert.equal(world.statistic('active_dialogs'), 0);
+
+      world.answerOwn(0, 200);
+      assert.deepEqual(told, ['TERMINATED', 'TERMINATED_CONFIRMED']);
+      world.end(invite);
+      assert.deepEqual(world.states(), [5]);
+      world.answerOwn(1, 481);
+      assert.deepEqual(told, ['TERMINATED', 'TERMINATED_CONFIRMED', 'DESTROY']);
+      assert.deepEqual(world.events, ['end -']);
+      assertNothingLeft(world, before);
+    }));
+
+  test('a second end finds nothing to end', () =>
+    inWorld([], (world) => {
+      world.answered();
+      assert.equal(end(world), 'ended');
+      assert.equal(end(world), 'gone');
+      assert.equal(end(world, TO_CALLER), 'gone');
+      assert.equal(world.sent.length, 2);
+    }));
+
+  test('a call without ACK is ended too', () =>
+    inWorld([], (world) => {
+      const invite = world.initial();
+      world.reply(invite, 200);
+      assert.equal(end(world), 'ended');
+      assert.equal(world.sent.length, 2);
+    }));
+
+  test('numbers are above all that were sent in that direction, whatever the method', () =>
+    inWorld([], (world) => {
+      world.answered();
+      world.sequential({ method: 'INFO', cseq: 12 });
+      world.sequential({ method: 'UPDATE', from: 'b2', to: 'a1', cseq: 40 });
+      world.sequential({ method: 'INFO', from: 'b2', to: 'a1', cseq: 39 });
+      end(world);
+      assert.deepEqual(sent(world), ['BYE a1 41', 'BYE b2 13']);
+    }));
+
+  test('extra headers: of the configuration, of the call, and to the callee', () =>
+    inWorld(['dialog:dlg_extra_hdrs=X-All: 1\r\n', 'dialog:lreq_callee_headers=X-Callee: 3\r\n'], (world) => {
+      world.answered();
+      end(world, BOTH_SIDES, 'X-Call: 2\r\n');
+      const tails = world.sent.map(({ text }) => text.slice(text.indexOf('Content-Length: 0\r\n') + 19));
+      assert.deepEqual(tails, [
+        'X-All: 1\r\nX-Call: 2\r\n\r\n',
+        'X-All: 1\r\nX-Call: 2\r\nX-Callee: 3\r\n\r\n',
+      ]);
+    }));
+
+  test('without room nothing happens', () =>
+    inWorld([], (world) => {
+      world.answered();
+      world.sendRoom = 1;
+      assert.equal(end(world), 'no_room');
+      assert.equal(world.dialog().state, 4);
+      assert.equal(world.sent.length, 0);
+      world.sendRoom = 2;
+      assert.equal(end(world), 'ended');
+    }));
+
+  test('a side without Contact costs the other nothing', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.initial();
+      world.reply(invite, 200, { contact: null });
+      world.sequential({ method: 'ACK' });
+      assert.equal(end(world), 'unreachable');
+      assert.deepEqual(sent(world), ['BYE a1 1']);
+      world.end(invite);
+      world.answerOwn(0, 200);
+      assertNothingLeft(world, before);
+    }));
+
+  test('a side that cannot be reached is owed nothing', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      world.unreachable.add(TO_CALLER).add(TO_CALLEE);
+      assert.equal(end(world), 'unreachable');
+      assert.deepEqual(world.events.at(-1), 'end -');
+      world.end(invite);
+      assertNothingLeft(world, before);
+    }));
+
+  test('a call that is not answered is not ended by BYE', () =>
+    inWorld([], (world) => {
+      const invite = world.initial();
+      assert.equal(end(world), 'too_early');
+      world.reply(invite, 180);
+      assert.equal(end(world), 'too_early');
+      assert.equal(world.sent.length, 0);
+    }));
+});
+
+describe('answers to our BYEs', () => {
+  test('500 once more with the next number, and its added headers; a second one counts', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      const told = listen(world);
+      end(world, TO_CALLEE, 'X-Call: 2\r\n');
+      world.answerOwn(0, 500);
+      assert.deepEqual(sent(world), ['BYE b2 8', 'BYE b2 9']);
+      assert.match(world.sent[1]!.text, /\r\nX-Call: 2\r\n\r\n$/);
+      assert.deepEqual(told, ['TERMINATED']);
+      world.answerOwn(1, 500);
+      assert.equal(world.sent.length, 2);
+      assert.deepEqual(told, ['TERMINATED', 'TERMINATED_CONFIRMED']);
+      world.end(invite);
+      assertNothingLeft(world, before);
+    }));
+
+  for (const code of [0, 401, 407, 408, 481, 603]) {
+    test(`${code === 0 ? 'none' : code} counts as answered`, () =>
+      inWorld([], (world) => {
+        const before = world.usage();
+        const invite = world.answered();
+        const told = listen(world);
+        end(world, TO_CALLER);
+        world.answerOwn(0, code);
+        assert.equal(world.sent.length, 1);
+        assert.deepEqual(told, ['TERMINATED', 'TERMINATED_CONFIRMED']);
+        world.end(invite);
+        assertNothingLeft(world, before);
+      }));
+  }
+});
+
+describe('one side alone [manual 6.8]', () => {
+  test('gets its BYE, and the call is over', () =>
+    inWorld([], (world) => {
+      world.answered();
+      assert.equal(end(world, TO_CALLER), 'ended');
+      assert.deepEqual(sent(world), ['BYE a1 1']);
+      assert.deepEqual(world.events.at(-1), 'end -');
+    }));
+
+  test('not twice; the other gets its own, once, without effects', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      world.events.length = 0;
+      assert.equal(end(world, TO_CALLEE), 'ended');
+      assert.equal(end(world, TO_CALLEE), 'gone');
+      assert.equal(end(world, TO_CALLER), 'ended');
+      assert.equal(end(world, TO_CALLER), 'gone');
+      assert.equal(end(world), 'gone');
+      assert.deepEqual(sent(world), ['BYE b2 8', 'BYE a1 1']);
+      assert.deepEqual(world.events, ['end -']);
+      world.end(invite);
+      world.answerOwn(0, 200);
+      world.answerOwn(1, 200);
+      assertNothingLeft(world, before);
+    }));
+
+  test('a call that a BYE has ended is not ended again', () =>
+    inWorld([], (world) => {
+      world.answered();
+      world.sequential({ method: 'BYE', cseq: 8 });
+      assert.equal(end(world, TO_CALLEE), 'gone');
+      assert.equal(world.sent.length, 0);
+    }));
+});
+
+describe('a lifetime that is over [spec 3.4]', () => {
+  test('with send_bye: BYE to both, TERMINATED, counted as expired', () =>
+    inWorld(['dialog:send_bye=1', 'dialog:default_timeout=60'], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      const told = listen(world);
+      world.wait(61);
+      assert.deepEqual(sent(world), ['BYE a1 1', 'BYE b2 8']);
+      assert.deepEqual(told, ['TERMINATED']);
+      assert.deepEqual(world.events.at(-1), 'end -');
+      assert.equal(world.statistic('expired_dialogs'), 1);
+      world.end(invite);
+      world.answerOwn(1, 200);
+      world.answerOwn(0, 0);
+      assertNothingLeft(world, before);
+    }));
+
+  test('with $dlg_ctx(timeout_bye), for this call alone', () =>
+    inWorld(['dialog:default_timeout=60'], (world) => {
+      const invite = world.message({});
+      world.tracker.begin(invite);
+      world.tracker.context.timeoutBye = 1;
+      world.tracker.manage(invite);
+      const transaction = world.transaction(invite);
+      world.tracker.relayed(invite);
+      world.store();
+      world.tracker.scriptEnded(invite, true);
+      world.reply(transaction, 200);
+      world.sequential({ method: 'ACK' });
+      world.wait(61);
+      assert.equal(world.sent.length, 2);
+    }));
+
+  test('without: EXPIRED, and nobody is told', () =>
+    inWorld(['dialog:default_timeout=60'], (world) => {
+      world.answered();
+      const told = listen(world);
+      world.wait(61);
+      assert.equal(world.sent.length, 0);
+      assert.deepEqual(told, ['EXPIRED']);
+    }));
+
+  test('without room the call stays due, and ends when there is some', () =>
+    inWorld(['dialog:send_bye=1', 'dialog:default_timeout=60'], (world) => {
+      world.answered();
+      world.sendRoom = 1;
+      world.wait(61);
+      assert.equal(world.dialog().state, 4);
+      world.sendRoom = 10;
+      world.wait(2);
+      assert.equal(world.dialog().state, 5);
+      assert.equal(world.sent.length, 2);
+      assert.equal(world.statistic('expired_dialogs'), 1);
+    }));
+});
