@@ -14,6 +14,7 @@ const MAY_IMPORT = {
   proxy: ['transaction', 'transport'],
   dialog: [],
   script: ['proxy', 'dialog', 'transport'], // transport for how addresses are written
+  engine: ['dialog', 'transport'], // the dialogs without a proxy; transport for how addresses are written
   store: ['dialog'],
   cluster: ['dialog', 'transport'],
   rpc: ['dialog'],

@@ -20,6 +20,7 @@ export const ERRORS = {
   ERR_NO_SUCH_DIALOG: 'no such dialog',
   ERR_NO_SUCH_PROFILE: 'no such profile',
   ERR_RPC_CALL: 'the management call failed',
+  ERR_ENGINE: 'the dialog engine cannot do this now',
 } as const;
 export type ErrorCode = keyof typeof ERRORS;
 
@@ -40,6 +41,17 @@ export class EngineError extends Error {
 /** Tells a failure the operator can mend from one that is ours. */
 export function isEngineError(error: unknown): error is EngineError {
   return error instanceof EngineError;
+}
+
+/** Runs a call of the native part, whose failures carry our codes. */
+export function coded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (typeof code !== 'string' || !(code in ERRORS)) throw error;
+    throw new EngineError(code as ErrorCode, (error as Error).message, { cause: error });
+  }
 }
 
 /** What became of an attempt to bind `what`, in our words. */

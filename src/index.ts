@@ -1,6 +1,14 @@
 /**
- * Holdfast's public interface: a proxy to start in your own program, and what a route file is made of.
+ * Holdfast's public interface: a proxy to start in your own program, what a route file is made of, and the dialogs alone
+ * for programs that have their own SIP stack.
  */
+export { DLGCB } from './dialog/callbacks.js';
+export type { DialogAddress } from './dialog/dialog.js';
+export { type CallEventName, DialogEngine } from './engine/engine.js';
+export type { Arrival, SipInput } from './engine/inbox.js';
+export type { CallEvent, EngineNews, Step } from './engine/news.js';
+export type { EngineOptions } from './engine/options.js';
+export type { Beginning } from './engine/passage.js';
 export { EngineError, type ErrorCode } from './errors.js';
 export type { Fields, Log } from './log.js';
 export type { DialogPage, DialogView, EngineView, LegView, SegmentUsage } from './rpc/ports.js';

@@ -37,7 +37,7 @@ constexpr Row kRows[] = {
     W(BatchMax), W(BatchWords), W(KeptSlotsMax),
     W(NSlot), W(NMessage), W(NLength), W(NWords), W(NFlow), W(NPort), W(NAddress0), W(NSteered), W(NOwnerGuess), W(NTick),
     {"FailureWords", sizeof(Failure) / sizeof(std::uint32_t)}, W(FailuresMax), W(OutMessagesMax), W(NoBranch),
-    W(LetterWordsMax),
+    W(LetterWordsMax), W(SocketsMax),
     // transactions
     W(HeadWords), W(BranchWords), W(BranchesMax), W(RegisterWords), W(EditsMax), W(TickMilliseconds), W(AdvanceNodesMax),
     W(BranchNameBytesMax),

@@ -100,6 +100,29 @@ Napi::Value segment_warning(const Napi::CallbackInfo& info) {
   return Napi::String::New(env, open->segment->warning());
 }
 
+/// Names in the order of their numbers.
+Napi::Value segment_names(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array profiles = Napi::Array::New(env), sockets = Napi::Array::New(env);
+  const auto open = find_segment(info[0].IsNumber() ? info[0].As<Napi::Number>().Uint32Value() : 0);
+  if (open) {
+    const SegmentHeader& header = open->segment->header();
+    const auto* defined = open->segment->region<ProfileName>(kRegionProfiles);
+    for (std::uint32_t n = 0; n < header.profiles; ++n) {
+      Napi::Object profile = Napi::Object::New(env);
+      profile.Set("name", defined[n].name);
+      profile.Set("withValue", defined[n].with_value != 0);
+      profiles.Set(n, profile);
+    }
+    for (std::uint32_t n = 0; n < header.sockets; ++n)
+      sockets.Set(n, Napi::String::New(env, std::string(open->segment->socket_name(n + 1))));
+  }
+  Napi::Object names = Napi::Object::New(env);
+  names.Set("profiles", profiles);
+  names.Set("sockets", sockets);
+  return names;
+}
+
 Napi::Value close_segment(const Napi::CallbackInfo& info) {
   const auto open = remove_segment(info[0].IsNumber() ? info[0].As<Napi::Number>().Uint32Value() : 0);
   if (open && info[1].ToBoolean().Value()) open->segment->remove_file();
@@ -140,6 +163,7 @@ void export_segment(Napi::Env env, Napi::Object exports) {
   exports.Set("createSegment", Napi::Function::New(env, create_segment, "createSegment"));
   exports.Set("attachSegment", Napi::Function::New(env, attach_segment, "attachSegment"));
   exports.Set("segmentWarning", Napi::Function::New(env, segment_warning, "segmentWarning"));
+  exports.Set("segmentNames", Napi::Function::New(env, segment_names, "segmentNames"));
   exports.Set("closeSegment", Napi::Function::New(env, close_segment, "closeSegment"));
   exports.Set("segmentUsage", Napi::Function::New(env, segment_usage, "segmentUsage"));
   exports.Set("bootSeconds", Napi::Function::New(env, boot_seconds, "bootSeconds"));

@@ -122,6 +122,24 @@ export async function defaultConfig(...set: readonly string[]): Promise<Config> 
   return (await loadConfig({ flags: { set }, env: {}, folder: '/' })).config;
 }
 
+/**
+ * The parameters of the group `dialog` alone, for who embeds the dialogs without a proxy.
+ *
+ * @param written by name, without the group
+ * @throws EngineError ERR_CONFIG with one line per mistake
+ */
+export function dialogParams(written: { readonly [name: string]: Written }): Params['dialog'] {
+  const source = emptySource('/');
+  for (const [name, value] of Object.entries(written)) {
+    source.params.push({ name: `dialog:${name}`, written: value, from: 'params' });
+  }
+  const mistakes: string[] = [];
+  const params = readParams([source], new Map(), mistakes) as Params;
+  if (mistakes.length === 0) mistakes.push(...mistakesBetween({ params }));
+  if (mistakes.length > 0) throw new EngineError('ERR_CONFIG', mistakes.join('\n'));
+  return deepFreeze(params.dialog);
+}
+
 // ---- the places ----------------------------------------------------------------------------------
 
 function fromFlags(given: Given, mistakes: string[]): Source {

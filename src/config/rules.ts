@@ -7,7 +7,7 @@ import type { Config } from './load.js';
 const ENTRIES_PER_WORKER_MIN = 64;
 
 /** Contradictions, one line each. */
-export function mistakesBetween({ params: { tm, dialog, core } }: Config): string[] {
+export function mistakesBetween({ params: { tm, dialog, core } }: Pick<Config, 'params'>): string[] {
   const mistakes: string[] = [];
   if (tm.retr_timer2 < tm.retr_timer1) {
     mistakes.push(`tm:retr_timer2=${tm.retr_timer2}: allowed is at least tm:retr_timer1, ${tm.retr_timer1}`);

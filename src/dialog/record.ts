@@ -137,6 +137,9 @@ export class Records {
   readonly native: Shard;
   readonly memory: ShardMemory;
   readonly x: Uint32Array;
+  /** The record whose state was changed last, and the state that it left. */
+  leftIndex = 0;
+  leftState = 0;
 
   constructor(native: Shard, memory: ShardMemory) {
     this.native = native;
@@ -169,6 +172,13 @@ export class Records {
     return this.native.dialogFindByCallId() === STATUS.ok;
   }
 
+  /** Loads the nth dialog of Call-ID and caller's tag, whatever the To tag; in order of their making. */
+  findCall(message: Message, nth: number): boolean {
+    if (message.word(W_FROM_TAG_LEN) === 0) return false;
+    this.nameMessage(message, 0);
+    return this.native.dialogFindCall(nth) === STATUS.ok;
+  }
+
   /** Loads the dialog of an address if Call-ID and tags of the message agree. */
   findByAddress(message: Message, entry: number, id: number): number {
     if (this.native.dialogFindById(entry, id) !== STATUS.ok) return STATUS.notFound;
@@ -191,7 +201,14 @@ export class Records {
   }
 
   change(index: number, generation: number): number {
-    return this.native.dialogChange(index, generation);
+    const { x } = this;
+    const before = (x[A_FIELDS]! & CHANGE_STATE) === 0 ? 0 : x[A_EXPECTED_STATE]!;
+    const status = this.native.dialogChange(index, generation);
+    if (before !== 0 && status === STATUS.ok) {
+      this.leftIndex = index;
+      this.leftState = before;
+    }
+    return status;
   }
 
   /** Takes the number of a request of our own to `side` (1 caller, 2 callee); 0: there is none to take. */

@@ -69,6 +69,11 @@ export type Addon = {
   attachSegment(options: SegmentOptions): SegmentId;
   /** What was done with the file that a dead process left, one line for the log; null: there was none. */
   segmentWarning(segment: SegmentId): string | null;
+  /** Names in the order of their numbers: profiles from 0, sockets from 1. */
+  segmentNames(segment: SegmentId): {
+    readonly profiles: SegmentOptions['profiles'];
+    readonly sockets: readonly string[];
+  };
   /** Unmaps; `remove` deletes the file (a clean stop). */
   closeSegment(segment: SegmentId, remove: boolean): void;
   segmentUsage(segment: SegmentId): SegmentUsage;

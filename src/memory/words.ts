@@ -120,6 +120,11 @@ export const D_KA_FAILURES = dialog('DKaFailures');
 /** CLOCK_BOOTTIME seconds of the next keep-alive, 0: none. */
 export const D_KA_DUE = dialog('DKaDue');
 
+/** Head words of the transaction in hand. */
+export const HEAD_WORDS = constant('HeadWords');
+/** Socket names that a segment can keep. */
+export const SOCKETS_MAX = constant('SocketsMax');
+
 /** The tick as of the last receive or tick. */
 export const X_TICK = constant('XClock');
 

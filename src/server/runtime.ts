@@ -4,7 +4,7 @@
 import { systemClock } from '../clock.js';
 import type { Config } from '../config/load.js';
 import { profileDefinitions } from '../dialog/profile.js';
-import { EngineError, ERRORS, type ErrorCode } from '../errors.js';
+import { coded } from '../errors.js';
 import type { Log } from '../log.js';
 import { addon, type SegmentId } from '../memory/addon.js';
 import type { EngineView } from '../rpc/ports.js';
@@ -62,17 +62,6 @@ function openSegment(config: Config): SegmentId {
 function firstId(start: number, serverId: number): number | null {
   if (start === 0) return null;
   return start === -1 ? serverId : start;
-}
-
-/** Failures of the native part carry our codes. */
-function coded<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    if (typeof code !== 'string' || !(code in ERRORS)) throw error;
-    throw new EngineError(code as ErrorCode, (error as Error).message, { cause: error });
-  }
 }
 
 class Process implements Runtime {

@@ -67,6 +67,18 @@ export class SipMessage {
     this.itemWords = words.slice(w.ITEMS_AT, itemsEnd);
   }
 
+  /** The datagram that it was made of; not a copy. */
+  get bytes(): Uint8Array {
+    return this.text;
+  }
+
+  /** Puts the parser's words at index `at` of `words`, as parsing once more would. */
+  copyWords(words: Uint32Array, at: number): void {
+    words.set(this.fixedWords, at);
+    words.set(this.headerWords, at + w.HEADERS_AT);
+    words.set(this.itemWords, at + w.ITEMS_AT);
+  }
+
   /** 'unknown' only in a SipFault whose start line could not be read. */
   get kind(): 'request' | 'response' | 'unknown' {
     const kind = this.word(w.W_KIND);
