@@ -4,14 +4,14 @@
  *   node bench/compare.mjs BASE_DIRECTORY [CHANGE_DIRECTORY] [--rounds 8] [--rows saturated,rate1000] [--server holdfast]
  *
  * Both are directories with a built dist/; the second is this one when it is left out.  Rounds alternate (base, change,
- * change, base, ...), so that a slow minute of the machine hits both.  The verdict is the 95 % interval of the ratio of
- * the medians, change to base: below 1 the change is faster.
+ * change, base, ...), so that a slow minute of the machine hits both of a pair.  The verdict is the 95 % interval of the
+ * ratio of the pairs, change to base: below 1 the change is faster.  A pair with an invalid half is left out.
  */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { machine, median, ratioInterval, spread, store, table } from './figures.mjs';
+import { machine, median, pairedInterval, spread, store, table } from './figures.mjs';
 import { faults, Load } from './load.mjs';
 import { SERVERS, Server } from './servers.mjs';
 
@@ -81,22 +81,18 @@ for (let number = 1; number <= rounds; number++) {
 }
 
 const lines = rows.map((row) => {
-  const of = (name) =>
-    records
-      .filter((r) => r.build === name && r.row === row && r.faults.length === 0)
-      .map((r) => r.report.server.us_per_call);
-  const [before, after] = [of('base'), of('change')];
-  if (before.length < ROUNDS_MIN || after.length < ROUNDS_MIN) {
+  const of = (name, number) =>
+    records.find((r) => r.build === name && r.round === number && r.row === row && r.faults.length === 0)
+      ?.report.server.us_per_call;
+  const pairs = Array.from({ length: rounds }, (_, n) => [of('base', n + 1), of('change', n + 1)]).filter(
+    (pair) => pair[0] !== undefined && pair[1] !== undefined,
+  );
+  if (pairs.length < ROUNDS_MIN) {
     const first = records.find((r) => r.row === row && r.faults.length > 0);
-    return [
-      row,
-      spread(before, 1),
-      spread(after, 1),
-      '–',
-      `invalid: ${first?.faults.join(', ') ?? 'too few rounds'}`,
-    ];
+    return [row, '–', '–', '–', `invalid: ${first?.faults.join(', ') ?? 'too few rounds'}`];
   }
-  const { ratio, low, high } = ratioInterval(after, before);
+  const [before, after] = [0, 1].map((half) => pairs.map((pair) => pair[half]));
+  const { ratio, low, high } = pairedInterval(pairs);
   const verdict = high < 1 ? 'faster' : low > 1 ? 'slower' : 'no difference shown';
   const change = `${((ratio - 1) * 100).toFixed(1)} % (${((low - 1) * 100).toFixed(1)} … ${((high - 1) * 100).toFixed(1)})`;
   return [row, spread(before, 1), spread(after, 1), change, verdict];

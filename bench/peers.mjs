@@ -1,22 +1,26 @@
 /**
  * Holdfast and its peers on one core, side by side: `npm run bench:peers`.
  *
- *   node bench/peers.mjs [--quick] [--rounds N] [--only ID,ROW,...] [--held N,N,...] [--ports BASE] [--cores S,G]
+ *   node bench/peers.mjs [--short] [--rounds N] [--only ID,ROW,...] [--held N,N,...] [--ports BASE] [--cores S,G]
  *
  * Starts each server in turn on core S with the same policy, drives it from core G, interleaves the rounds, checks every
- * message while it measures, and prints one table.  What is measured how, and what is not claimed: bench/README.md.
+ * message while it measures, and prints one table and one verdict per target.  `--short` takes under 14 minutes: short
+ * phases, two rounds, and the long rows only of Holdfast and of the rival that was cheaper.  What is measured how, and
+ * what is not claimed: bench/README.md.
  */
 import { parseArgs } from 'node:util';
-import { machine, median, spread, store, table } from './figures.mjs';
-import { faults, GATE, Load } from './load.mjs';
+import { machine, median, store, table } from './figures.mjs';
+import { failures, faults, GATE, Load } from './load.mjs';
 import { bytesPerCall, SERVERS, Server, versionOf } from './servers.mjs';
+import { isNoisy, rivalOf, tableOf, verdicts } from './verdict.mjs';
 
 const { values: flags } = parseArgs({
   options: {
-    quick: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     only: { type: 'string' },
     held: { type: 'string' },
+    seconds: { type: 'string' },
     ports: { type: 'string', default: '5070' },
     cores: { type: 'string', default: '0,1' },
     help: { type: 'boolean', default: false },
@@ -24,30 +28,27 @@ const { values: flags } = parseArgs({
 });
 
 /** Finished transactions live 5 s; a phase is measured when as many end as begin. */
-const WARM_S = 6;
-const SETTLE_S = 7;
+const WARM_S = flags.short ? 5.5 : 6;
+const SETTLE_S = flags.short ? 6 : 7;
 const OPEN_CALLS = 60;
+/** An open loop has as many calls open as it needs. */
+const OPEN_CALLS_MAX = 100_000;
 const RATES = [300, 1_000, 3_000];
 const LISTING_CALLS_PER_SECOND = 200;
+const LISTING_S = flags.short ? 6 : 10;
+const LISTED_MAX = 100_000;
+const EXPIRY_CALLS_PER_SECOND = 200;
+const EXPIRY_CALLS = 100_000;
 const EXPIRY_WAIT_S = 45;
-/** From the start of the rival's process to the first call: it touches all its memory first. */
-const EXPIRY_START_S = 15;
-/** Other programs on the machine: above this share of a core a figure is marked. */
-const OTHER_LOAD_MAX = 0.15;
+/** From the last call opened to the second in which all expire. */
+const EXPIRY_MARGIN_S = 4;
+const LATENCY_DEFAULT_RATE = 2_000;
 
-const ROWS = [
-  'saturated',
-  ...RATES.map((rate) => `rate${rate}`),
-  'latency',
-  'memory',
-  'held',
-  'listing',
-  'startup',
-  'expiry',
-];
-const rounds = Number(flags.rounds ?? (flags.quick ? 2 : 3));
-const measuredSeconds = flags.quick ? 3 : 10;
-const heldSizes = (flags.held ?? (flags.quick ? '10000' : '10000,100000,500000')).split(',').map(Number);
+const STEADY = ['saturated', ...RATES.map((rate) => `rate${rate}`)];
+const ROWS = [...STEADY, 'latency', 'memory', 'held', 'restart', 'listing', 'startup', 'expiry'];
+const rounds = Number(flags.rounds ?? (flags.short ? 2 : 3));
+const measuredSeconds = Number(flags.seconds ?? (flags.short ? 3 : 10));
+const heldSizes = (flags.held ?? '10000,100000,500000').split(',').map(Number);
 const [serverCore, loadCore] = flags.cores.split(',').map(Number);
 const base = Number(flags.ports);
 const ports = { proxyPort: base, callerPort: base + 10, calleePort: base + 20, rpcPort: base + 2 };
@@ -71,30 +72,36 @@ const servers = chosen.filter((server) => {
 
 /** Everything that was measured, in order; the table is made from it and it is what is stored. */
 const records = [];
-const say = (text) => console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
+const begunAt = performance.now();
+const say = (text) =>
+  console.error(`${((performance.now() - begunAt) / 1_000).toFixed(0).padStart(5)} s  ${text}`);
 
-function record(row, server, round, report, extra = {}) {
-  const wrong = report ? faults(report) : [];
-  records.push({ row, server: server.id, round, faults: wrong, report, ...extra });
-  if (wrong.length > 0) say(`${server.id} ${row}: invalid: ${wrong.join(', ')}`);
+/** Keeps one measurement with what was wrong with it; what the server wrote explains that. */
+function record(row, server, round, report, extra = {}, wrong = report ? faults(report) : []) {
+  const output = wrong.length > 0 ? server.output.slice(-2_000) : undefined;
+  records.push({ row, server: server.kind.id, round, faults: wrong, report, ...extra, output });
+  if (wrong.length > 0) say(`${server.kind.id} ${row}: invalid: ${wrong.join(', ')}`);
 }
+
+const optionsOf = (options) => ({
+  ...ports,
+  core: serverCore,
+  held: 0,
+  checksLimit: true,
+  touchesMemory: true,
+  ...options,
+});
 
 /** Runs `body` with a server that is stopped afterwards, whatever happens; a failure is recorded, not fatal. */
 async function withServer(kind, options, row, round, body) {
   let server = null;
   try {
-    server = await Server.start(kind, {
-      ...ports,
-      core: serverCore,
-      held: 0,
-      checksLimit: true,
-      touchesMemory: true,
-      ...options,
-    });
+    server = await Server.start(kind, optionsOf(options));
     await body(server);
   } catch (error) {
-    say(`${kind.id} ${row}: ${error.message.slice(0, 300)}`);
-    records.push({ row, server: kind.id, round, faults: [error.message.slice(0, 300)], report: null });
+    const fault = error.message.slice(0, 300);
+    say(`${kind.id} ${row}: ${fault}`);
+    records.push({ row, server: kind.id, round, faults: [fault], report: null, size: options.held });
   } finally {
     await server?.stop();
   }
@@ -112,90 +119,126 @@ async function withLoad(server, args, phases, body) {
   }
 }
 
-/** Saturated, then at constant rates, in one process: its start is timed too. */
-async function steady(kind, round) {
-  await withServer(kind, {}, 'saturated', round, async (server) => {
-    if (isWanted('startup'))
-      records.push({ row: 'startup', server: kind.id, round, faults: [], startMs: server.startMs });
-    // A server that is told to stop while it still starts its children may miss it.
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const wanted = ['saturated', ...RATES.map((rate) => `rate${rate}`)].filter(isWanted);
-    const phase = (row) =>
-      `run:cps=${row === 'saturated' ? 0 : row.slice(4)},warm=${WARM_S},dur=${measuredSeconds}`;
-    await withLoad(server, ['--window', String(OPEN_CALLS)], wanted.map(phase), async (load) => {
-      for (const row of wanted) record(row, kind, round, await load.report());
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/** A server that is told to stop while it still starts its children may miss it. */
+const CHILDREN_START_MS = 500;
+
+/** Saturated, then at constant rates, then latency if its rate is known: one process, several phases. */
+async function steady(kind, round, latencyRate) {
+  // The forwarder is the floor of two rows; the others would only take time.
+  const rows = STEADY.filter(isWanted).filter(
+    (row) => kind.isSip || !flags.short || row === 'saturated' || row === 'rate1000',
+  );
+  const phases = rows.map(
+    (row) => `run:cps=${row === 'saturated' ? 0 : row.slice(4)},warm=${WARM_S},dur=${measuredSeconds}`,
+  );
+  if (latencyRate) phases.push(latencyPhase(latencyRate));
+  if (phases.length === 0) return;
+  await withServer(kind, {}, rows[0] ?? 'latency', round, async (server) => {
+    await pause(CHILDREN_START_MS);
+    await withLoad(server, ['--window', String(OPEN_CALLS)], phases, async (load) => {
+      for (const row of rows) record(row, server, round, await load.report());
+      if (latencyRate) record('latency', server, round, await load.report(), { rate: latencyRate });
     });
   });
+}
+
+/** Random arrivals. */
+const latencyPhase = (rate) =>
+  `run:cps=${rate},poisson=1,window=${OPEN_CALLS_MAX},warm=${WARM_S},dur=${measuredSeconds}`;
+
+/** Half of what the slowest SIP server of this run can do; null while that is not known of all of them. */
+function halfLoad() {
+  const lists = servers
+    .filter((kind) => kind.isSip)
+    .map((kind) => records.filter((r) => r.row === 'saturated' && r.server === kind.id && r.report));
+  if (lists.some((list) => list.length === 0)) return isWanted('saturated') ? null : LATENCY_DEFAULT_RATE;
+  const slowest = Math.min(...lists.map((list) => median(list.map((r) => r.report.cps))));
+  return Math.max(Math.round(slowest / 200) * 100, 100);
 }
 
 /** Start to first answer with nothing held; memory is not touched in advance here. */
 async function startup(kind, round) {
   await withServer(kind, { touchesMemory: false }, 'startup', round, async (server) => {
-    records.push({ row: 'startup', server: kind.id, round, faults: [], startMs: server.startMs });
-    // A server that is told to stop while it still starts its children may miss it.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    record('startup', server, round, null, { startMs: server.startMs });
+    await pause(CHILDREN_START_MS);
   });
 }
 
-/** Latency at half of what the slowest SIP server of this run can do, with random arrivals. */
-async function latency(kind, round, rate) {
-  await withServer(kind, {}, 'latency', round, async (server) => {
-    const phases = [`run:cps=${rate},warm=${WARM_S},dur=${measuredSeconds}`];
-    await withLoad(server, ['--poisson', '--window', '100000'], phases, async (load) => {
-      record('latency', kind, round, await load.report(), { rate });
-    });
-  });
-}
-
-/** Holds `size` calls: memory per call, cost of a call beside them, the list of them; then ends all. */
-async function held(kind, size, round) {
+/**
+ * Holds 10k, 100k, 500k calls in one process: memory per call at each, the list of 100k, what a call costs beside all
+ * of them against none before; then the process is killed and started again over them, and they are ended.
+ */
+async function held(kind, sizes, round) {
+  const most = Math.max(...sizes);
+  const wants = {
+    cost: isWanted('held'),
+    list: isWanted('listing'),
+    memory: isWanted('memory'),
+    restart: isWanted('restart') && kind.startsAgain,
+  };
   // The rival's limit check walks the callers' list: with it these rows would show that and nothing else.
-  const options = { held: size, checksLimit: kind.isOurs };
+  const options = { held: most, checksLimit: kind.isOurs };
   await withServer(kind, options, 'memory', round, async (server) => {
-    const wantsCost = isWanted('held');
-    const wantsList = isWanted('listing') && size <= 100_000;
-    const phases = [
-      `run:cps=1000,dur=2`,
-      `idle:${SETTLE_S}`,
-      GATE,
-      `hold:n=${size},max=900`,
-      `idle:${SETTLE_S}`,
-      GATE,
-      ...(wantsCost ? [`run:cps=0,warm=${WARM_S},dur=${measuredSeconds}`] : []),
-      ...(wantsList ? [GATE, `run:cps=${LISTING_CALLS_PER_SECOND},dur=10`] : []),
-      'bye:max=900',
-    ];
-    const args = ['--window', String(OPEN_CALLS), '--users', '1000'];
-    await withLoad(server, args, phases, async (load) => {
-      await load.report();
+    const cost = `run:cps=0,warm=${WARM_S},dur=${measuredSeconds}`;
+    const phases = [wants.cost ? cost : 'run:cps=1000,dur=2', `idle:${SETTLE_S}`, GATE];
+    const listedAt = Math.max(...sizes.filter((size) => size <= LISTED_MAX));
+    for (const [n, size] of sizes.entries()) {
+      phases.push(`hold:n=${size - (sizes[n - 1] ?? 0)},max=900`, `idle:${SETTLE_S}`, GATE);
+      if (wants.list && size === listedAt) {
+        const calls = `run:cps=${LISTING_CALLS_PER_SECOND},window=${OPEN_CALLS_MAX}`;
+        phases.push(`${calls},dur=3`, `${calls},dur=${LISTING_S}`);
+      }
+    }
+    if (wants.cost) phases.push(cost);
+    phases.push(GATE, 'bye:max=900');
+    await withLoad(server, ['--window', String(OPEN_CALLS), '--users', '1000'], phases, async (load) => {
+      const none = await load.report();
       await load.report();
       const empty = await server.memory();
       load.release();
-      const opened = await load.report();
-      await load.report();
-      const full = await server.memory();
+      let established = 0;
+      for (const size of sizes) {
+        const opened = await load.report();
+        established += opened.established;
+        await load.report();
+        const full = await server.memory();
+        const perCall = bytesPerCall(full, empty, established);
+        const extra = { size, perCall, empty, full };
+        if (wants.memory) record('memory', server, round, opened, extra, failures(opened));
+        load.release();
+        if (wants.list && size === listedAt) await listing(server, load, size, round);
+      }
+      if (wants.cost) {
+        const beside = await load.report();
+        const wrong = [...faults(none).map((fault) => `before: ${fault}`), ...faults(beside)];
+        record('held', server, round, beside, { size: most, none }, wrong);
+      }
+      if (wants.restart) {
+        await server.startAgain();
+        const { all: active } = await server.rpc('dlg.stats_active');
+        const wrong = active < established ? [`${active} of ${established} calls were still there`] : [];
+        record('restart', server, round, null, { size: most, startMs: server.startMs, active }, wrong);
+      }
       load.release();
-      const perCall = bytesPerCall(full, empty, opened.established);
-      record('memory', kind, round, opened, { size, perCall, empty, full });
-      if (wantsCost) record('held', kind, round, await load.report(), { size });
-      if (wantsList) await listing(server, load, size, round);
       const ended = await load.report();
-      if (ended.failed > 0 || ended.completed !== opened.established) {
-        records.push({
-          row: 'memory',
-          server: kind.id,
-          round,
-          size,
-          faults: [`${ended.failed} calls lost at the end`],
-        });
+      const lost = established - ended.completed;
+      if (ended.failed > 0 || lost > 0 || ended.rejected > 0) {
+        const fault = `${lost} of ${established} calls could not be ended, last code ${ended.lastcode}`;
+        say(`${kind.id}: ${fault}`);
+        for (const r of records) {
+          if (r.server === kind.id && r.round === round && ['memory', 'restart'].includes(r.row))
+            r.faults.push(fault);
+        }
       }
     });
   });
 }
 
+/** The list of all calls while new ones come: time, bytes, and the slowest INVITE before and meanwhile. */
 async function listing(server, load, size, round) {
-  load.release();
-  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  const before = await load.report();
+  await pause(500);
   const begun = performance.now();
   let result;
   try {
@@ -205,184 +248,106 @@ async function listing(server, load, size, round) {
   }
   const seconds = (performance.now() - begun) / 1_000;
   const report = await load.report();
-  const wrong =
-    result.listed < size ? [`listed ${result.listed} of ${size} ${result.error ?? ''}`.trim()] : [];
-  records.push({
-    row: 'listing',
-    server: server.kind.id,
-    round,
-    size,
-    faults: wrong,
-    seconds,
-    ...result,
-    report,
-  });
+  const wrong = failures(report);
+  if (result.listed < size) wrong.push(`listed ${result.listed} of ${size} ${result.error ?? ''}`.trim());
+  record('listing', server, round, report, { size, seconds, before, ...result }, wrong);
 }
 
 /** All held calls expire in the same second; both sides must be told, and new calls go on. */
 async function expiry(kind, round) {
-  const size = Math.min(100_000, Math.max(...heldSizes));
-  const openingSeconds = Math.ceil(size / 2_500) + 5;
-  const expireAtSeconds = Math.floor(Date.now() / 1_000) + EXPIRY_START_S + openingSeconds;
-  await withServer(
-    kind,
-    { held: size, checksLimit: false, expireAtSeconds },
-    'expiry',
-    round,
-    async (server) => {
-      const phases = [
-        `hold:n=${size},max=${openingSeconds}`,
-        `run:cps=200,expire=${EXPIRY_WAIT_S + openingSeconds}`,
-      ];
-      await withLoad(server, ['--window', String(OPEN_CALLS)], phases, async (load) => {
-        const opened = await load.report();
-        const report = await load.report();
-        const early = opened.srv_bye.caller + opened.srv_bye.callee;
-        const wrong = early > 0 ? [`${early} expired while calls were still opened`] : [];
-        records.push({
-          row: 'expiry',
-          server: kind.id,
-          round,
-          size: opened.established,
-          faults: wrong,
-          report,
-        });
-      });
-    },
-  );
+  const size = Math.min(EXPIRY_CALLS, Math.max(...heldSizes));
+  const openingSeconds = Math.ceil(size / kind.opensPerSecond) + EXPIRY_MARGIN_S;
+  const expireAtSeconds = Math.ceil(Date.now() / 1_000) + kind.startSeconds + openingSeconds;
+  const options = { held: size, checksLimit: false, expireAtSeconds };
+  await withServer(kind, options, 'expiry', round, async (server) => {
+    const phases = [
+      `hold:n=${size},max=${openingSeconds}`,
+      `run:cps=${EXPIRY_CALLS_PER_SECOND},expire=${EXPIRY_WAIT_S + openingSeconds}`,
+    ];
+    await withLoad(server, ['--window', String(OPEN_CALLS)], phases, async (load) => {
+      const opened = await load.report();
+      const report = await load.report();
+      const early = opened.srv_bye.caller + opened.srv_bye.callee;
+      const wrong = failures(report);
+      if (early > 0) wrong.push(`${early} expired while calls were still opened`);
+      if (opened.established < size) wrong.push(`${opened.established} of ${size} calls opened in time`);
+      record('expiry', server, round, report, { size: opened.established }, wrong);
+    });
+  });
 }
 
 async function measure() {
+  const latencies = (kind) => records.filter((r) => r.row === 'latency' && r.server === kind.id).length;
+  const rate = () => (isWanted('latency') ? halfLoad() : null);
   for (let round = 1; round <= rounds; round++) {
+    const known = rate();
     for (const kind of servers) {
       if (isWanted('startup')) await startup(kind, round);
-      if (!['saturated', ...RATES.map((rate) => `rate${rate}`)].some(isWanted)) continue;
-      say(`round ${round} of ${rounds}: ${kind.id}, steady`);
-      await steady(kind, round);
-    }
-  }
-  if (isWanted('latency')) {
-    const slowest = servers
-      .filter((kind) => kind.isSip)
-      .map((kind) => valid('saturated', kind).map((r) => r.report.cps))
-      .filter((list) => list.length > 0)
-      .map(median);
-    const rate = slowest.length > 0 ? Math.round(Math.min(...slowest) / 200) * 100 : 2_000;
-    for (let round = 1; round <= rounds; round++) {
-      for (const kind of servers) {
-        say(`round ${round} of ${rounds}: ${kind.id}, latency at ${rate} calls/s`);
-        await latency(kind, round, rate);
+      if (STEADY.some(isWanted) || known) {
+        say(`round ${round} of ${rounds}: ${kind.id}, steady${known ? `, latency at ${known} calls/s` : ''}`);
+        await steady(kind, round, known);
       }
     }
   }
-  if (['memory', 'held', 'listing'].some(isWanted)) {
-    for (const size of heldSizes) {
-      for (const kind of servers.filter((server) => server.isSip)) {
-        say(`${kind.id}, ${size} held`);
-        await held(kind, size, 1);
-      }
+  // The first round had no rate yet; a full run makes up for it.
+  const wantedLatencies = flags.short ? Math.max(rounds - 1, 1) : rounds;
+  const known = rate();
+  for (let round = rounds + 1; known && servers.some((kind) => latencies(kind) < wantedLatencies); round++) {
+    if (round > 2 * rounds) break;
+    for (const kind of servers) {
+      say(`${kind.id}, latency at ${known} calls/s`);
+      await withServer(kind, {}, 'latency', round, (server) =>
+        withLoad(server, [], [latencyPhase(known)], async (load) =>
+          record('latency', server, round, await load.report(), { rate: known }),
+        ),
+      );
+    }
+  }
+  const rival = rivalOf(records);
+  // Window on or off makes no difference to memory: one of ours, and in a short run one of theirs.
+  const ours = servers.find((kind) => kind.isOurs);
+  const long = servers.filter(
+    (kind) =>
+      kind.isSip &&
+      (kind === ours || (!kind.isOurs && (!flags.short || rival === null || kind.id === rival))),
+  );
+  if (['memory', 'held', 'listing', 'restart'].some(isWanted)) {
+    for (const kind of long) {
+      const sizes = heldSizes.filter((size) => !flags.short || kind.isOurs || size <= LISTED_MAX);
+      say(`${kind.id}, ${sizes.join(', ')} held`);
+      await held(kind, sizes, 1);
     }
   }
   if (isWanted('expiry')) {
-    for (const kind of servers.filter((server) => server.hasExpiry)) {
+    for (const kind of long.filter((server) => server.hasExpiry)) {
       say(`${kind.id}, mass expiry`);
       await expiry(kind, 1);
     }
   }
 }
 
-/** The records of a cell that may be printed. */
-function valid(row, kind, where = () => true) {
-  return records.filter((r) => r.row === row && r.server === kind.id && r.faults.length === 0 && where(r));
-}
-
-/** A cell: figures of the valid rounds, or why there are none. */
-function cell(row, kind, pick, digits, where = () => true) {
-  const all = records.filter((r) => r.row === row && r.server === kind.id && where(r));
-  const good = all.filter((r) => r.faults.length === 0);
-  if (all.length === 0) return '–';
-  if (good.length === 0) return `invalid: ${all[0].faults[0]}`;
-  const noisy = good.some((r) => (r.report?.other_load ?? 0) > OTHER_LOAD_MAX) ? ' *' : '';
-  const lost = good.length < all.length ? ` (${good.length} of ${all.length} rounds)` : '';
-  return `${spread(good.map(pick), digits)}${lost}${noisy}`;
-}
-
-function print() {
-  const rows = [];
-  const add = (name, make) => rows.push([name, ...servers.map(make)]);
-  const cpu = (r) => r.report.server.us_per_call;
-  if (isWanted('saturated')) {
-    add('calls/s on one core, saturated', (kind) => cell('saturated', kind, (r) => r.report.cps, 0));
-    add('CPU µs per call, saturated', (kind) => cell('saturated', kind, cpu, 1));
-    add('load of the server core / of the generator core', (kind) => {
-      const share = (r) => r.report.gen_cpu_s / r.report.wall_s;
-      return `${cell('saturated', kind, (r) => r.report.server.load, 2)} / ${cell('saturated', kind, share, 2)}`;
-    });
-  }
-  for (const rate of RATES.filter((one) => isWanted(`rate${one}`))) {
-    add(`CPU µs per call at ${rate} calls/s`, (kind) => cell(`rate${rate}`, kind, cpu, 1));
-  }
-  if (isWanted('latency')) {
-    const at = records.find((r) => r.row === 'latency' && r.rate)?.rate ?? 0;
-    for (const [name, field] of [
-      ['INVITE through the proxy', 'lat_invite_us'],
-      ['200 through the proxy', 'lat_200_us'],
-    ]) {
-      add(`${name} at ${at} calls/s, p50 µs`, (kind) => cell('latency', kind, (r) => r.report[field].p50, 0));
-      add(`${name} at ${at} calls/s, p99 µs`, (kind) => cell('latency', kind, (r) => r.report[field].p99, 0));
-    }
-  }
-  for (const size of heldSizes) {
-    const where = (r) => r.size === size;
-    if (isWanted('memory'))
-      add(`bytes per held call, ${size} held`, (kind) => cell('memory', kind, (r) => r.perCall, 0, where));
-    if (isWanted('held')) {
-      add(`CPU µs per call, saturated, beside ${size} held`, (kind) => cell('held', kind, cpu, 1, where));
-      add(`the same against none held`, (kind) => {
-        const none = valid('saturated', kind).map(cpu);
-        return none.length > 0 ? cell('held', kind, (r) => cpu(r) / median(none), 2, where) : '–';
-      });
-    }
-    if (isWanted('listing') && size <= 100_000) {
-      add(`dlg.list of ${size}: seconds`, (kind) => cell('listing', kind, (r) => r.seconds, 2, where));
-      add(`slowest INVITE meanwhile, ms`, (kind) =>
-        cell('listing', kind, (r) => r.report.lat_invite_us.max / 1_000, 1, where),
-      );
-    }
-  }
-  if (isWanted('startup'))
-    add('start to first answer, ms', (kind) => cell('startup', kind, (r) => r.startMs, 0));
-  if (isWanted('expiry'))
-    add('mass expiry: BYEs caller / callee of calls, seconds, p99 of new calls', expiryCell);
-  console.log(`\n${table(['', ...servers.map((kind) => kind.title)], rows)}\n`);
-}
-
-function expiryCell(kind) {
-  if (!kind.isSip) return '–';
-  if (!kind.hasExpiry) return 'not built yet';
-  const [one] = records.filter((r) => r.row === 'expiry' && r.server === kind.id);
-  if (!one?.report || one.faults.length > 0) return one ? `invalid: ${one.faults[0]}` : '–';
-  const { srv_bye: bye, lat_invite_us: invite } = one.report;
-  return `${bye.caller} / ${bye.callee} of ${one.size}, ${bye.span_s.toFixed(1)} s, ${(invite.p99 / 1_000).toFixed(1)} ms`;
-}
-
 const about = machine();
 await measure();
+const minutes = (performance.now() - begunAt) / 60_000;
 const versions = Object.fromEntries(servers.map((kind) => [kind.id, versionOf(kind)]));
 const command = `node bench/peers.mjs ${process.argv.slice(2).join(' ')}`.trim();
-const path = store('peers', {
-  command,
-  machine: about,
-  versions,
-  rounds,
-  measuredSeconds,
-  heldSizes,
-  records,
-});
-print();
-console.log(`median (least–most) of ${rounds} interleaved rounds of ${measuredSeconds} s; held rows once.`);
-console.log('* other programs took more than 15 % of a core in at least one of these rounds.');
+const all = { command, machine: about, versions, rounds, measuredSeconds, heldSizes, minutes, records };
+const judged = verdicts(records);
+const path = store('peers', { ...all, verdicts: judged });
+console.log(`\n${tableOf(servers, records, { isWanted, rates: RATES, heldSizes })}\n`);
 console.log(
-  `${about.processor}, ${about.cores} cores, Linux ${about.kernel}, Node ${about.node}, ${about.revision}`,
+  table(
+    ['target', 'is', 'must', '', 'aim', ''],
+    judged.map((one) => [one.target, one.is, one.must, one.mustVerdict, one.aim, one.aimVerdict]),
+  ),
+);
+console.log(`\nthe rival: ${rivalOf(records) ?? 'none was measured'}, the cheaper per saturated call`);
+console.log(
+  `median (least–most) of ${rounds} interleaved rounds of ${measuredSeconds} s; the held rows are taken once`,
+);
+if (records.some(isNoisy))
+  console.log('* other programs took more than 15 % of a core in at least one of these rounds');
+console.log(
+  `${about.processor}, ${about.cores} cores, Linux ${about.kernel}, Node ${about.node}, ${about.revision}, ${minutes.toFixed(1)} minutes`,
 );
 console.log(`raw data: ${path}\nagain: ${command}`);

@@ -16,6 +16,8 @@ import { built, endsWithUs } from './load.mjs';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const READY_WAIT_MS = 30_000;
 const EXIT_WAIT_MS = 30_000;
+const DOOR_WAIT_MS = 5_000;
+const STOP_AGAIN_MS = 500;
 const LIST_WAIT_MS = 60_000;
 const COLLECT_MS = 2_000;
 /** High enough never to refuse, low enough to be asked for: the check is what costs. */
@@ -24,17 +26,28 @@ const LIMIT = 1_000_000;
 /** Segment bytes for a number of held calls: twice the budget of a dialog, and room for transactions. */
 const segmentBytes = (held) => (512 << 20) + held * 2_000;
 /** Shared memory in megabytes for the rival: what it was seen to need, and half as much again. */
-const rivalMegabytes = (held) => Math.ceil(1_500 + (held * 2_600) / 1e6);
+const rivalMegabytes = (held) => Math.ceil(3_000 + (held * 2_600) / 1e6);
+
+/** Whether a parameter's feature is built: a row of the parameters says so. */
+async function works(room, rows, name) {
+  const module = await import(`../dist/config/params/${room}.js`).catch(() => null);
+  return module !== null && !module[rows][name].later;
+}
+const sendsByes = await works('lifetime', 'lifetimeParams', 'send_bye');
 
 const holdfast = (id, title, settings) => ({
   id,
   title,
   isSip: true,
   isOurs: true,
-  hasExpiry: false,
+  hasExpiry: sendsByes,
+  /** Calls survive the process: it can be started again over them. */
+  startsAgain: true,
+  startSeconds: 3,
+  opensPerSecond: 8_000,
   missing: (directory = '..') =>
     existsSync(here(`${directory}/dist/cli/main.js`)) ? null : 'dist/ is not there: npm run build',
-  command: ({ proxyPort, rpcPort, calleePort, held, directory }) => [
+  command: ({ proxyPort, rpcPort, calleePort, held, directory, workers, hashSize, expireAtSeconds }) => [
     process.execPath,
     // Where memory is measured, garbage is collected first; it costs nothing else.
     ...(held > 0 ? ['--expose-gc', '--import', here('collect.mjs')] : []),
@@ -42,12 +55,19 @@ const holdfast = (id, title, settings) => ({
     join(directory ?? here('..'), 'dist/cli/main.js'),
     'start',
     ...['--listen', `udp:127.0.0.1:${proxyPort}`, '--rpc', `127.0.0.1:${rpcPort}`],
-    ...['--next-hop', `sip:127.0.0.1:${calleePort}`, '--workers', '1'],
+    ...['--next-hop', `sip:127.0.0.1:${calleePort}`, '--workers', String(workers ?? 1)],
     ...['--segment', `/dev/shm/holdfast-bench-${proxyPort}`, '--segment-size', String(segmentBytes(held))],
     ...['--routes', here('peers/routes.ts'), '--set', 'dialog:profiles_with_value=caller'],
-    ...settings.flatMap((setting) => ['--set', setting]),
+    ...[
+      ...settings,
+      ...(hashSize ? [`dialog:hash_size=${hashSize}`] : []),
+      ...(expireAtSeconds ? ['dialog:send_bye=1'] : []),
+    ].flatMap((setting) => ['--set', setting]),
   ],
-  environment: ({ calleePort }) => ({ HOLDFAST_BENCH_NEXT_HOP: `sip:127.0.0.1:${calleePort}` }),
+  environment: ({ calleePort, expireAtSeconds }) => ({
+    HOLDFAST_BENCH_NEXT_HOP: `sip:127.0.0.1:${calleePort}`,
+    ...(expireAtSeconds ? { HOLDFAST_BENCH_EXPIRE_AT: String(expireAtSeconds) } : {}),
+  }),
   /** Segment accounting, and what the process has of its own once its garbage is gone. */
   async memory(server) {
     process.kill(server.pid, 'SIGUSR2');
@@ -62,6 +82,9 @@ const kamailio = (id, title, allocator) => ({
   isSip: true,
   isOurs: false,
   hasExpiry: true,
+  startsAgain: false,
+  startSeconds: 8,
+  opensPerSecond: 4_000,
   missing: () =>
     spawnSync('kamailio', ['-v'], { stdio: 'ignore' }).status === 0 ? null : 'kamailio is not installed',
   command: ({
@@ -117,6 +140,7 @@ export const SERVERS = [
     isSip: false,
     isOurs: false,
     hasExpiry: false,
+    startsAgain: false,
     missing: () => null,
     command: ({ proxyPort, callerPort, calleePort }) => [
       built('peers/fwd.c'),
@@ -133,37 +157,49 @@ export class Server {
     this.kind = kind;
     this.context = context;
     this.folder = mkdtempSync(join(tmpdir(), 'bench-'));
-    const command = kind.command({ ...context, folder: this.folder });
-    const pinned = context.core === undefined ? command : ['taskset', '-c', String(context.core), ...command];
-    this.command = pinned.join(' ');
     this.output = '';
-    this.startedAt = performance.now();
-    this.child = spawn(pinned[0], pinned.slice(1), {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...kind.environment?.(context) },
-    });
-    endsWithUs(this.child);
-    this.pid = this.child.pid;
-    const keep = (chunk) => {
-      if (this.output.length < 65_536) this.output += chunk;
-    };
-    this.child.stdout.on('data', keep);
-    this.child.stderr.on('data', keep);
-    // 'exit', not 'close': a child that outlives its parent would hold our end of the pipe open.
-    this.ended = new Promise((resolve) => this.child.once('exit', resolve));
   }
 
   /** Starts and waits for the first answer; `startMs` is the time until then. */
   static async start(kind, context) {
     const server = new Server(kind, context);
     try {
-      await (kind.isSip ? server.#answers() : server.#isBound());
+      await server.#start();
     } catch (error) {
       await server.stop();
       throw error;
     }
-    server.startMs = performance.now() - server.startedAt;
     return server;
+  }
+
+  /** Ends it as a power cut would, by SIGKILL, and starts it again over what it held. */
+  async startAgain() {
+    this.child.kill('SIGKILL');
+    await this.ended;
+    await this.#start();
+  }
+
+  async #start() {
+    const { kind, context } = this;
+    const command = kind.command({ ...context, folder: this.folder });
+    const pinned = context.core === undefined ? command : ['taskset', '-c', String(context.core), ...command];
+    this.command = pinned.join(' ');
+    const begun = performance.now();
+    const child = spawn(pinned[0], pinned.slice(1), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...kind.environment?.(context) },
+    });
+    this.child = endsWithUs(child);
+    this.pid = child.pid;
+    const keep = (chunk) => {
+      if (this.output.length < 65_536) this.output += chunk;
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    // 'exit', not 'close': a child that outlives its parent would hold our end of the pipe open.
+    this.ended = new Promise((resolve) => child.once('exit', resolve));
+    await (kind.isSip ? this.#answers() : this.#isBound());
+    this.startMs = performance.now() - begun;
   }
 
   /** Asks with Max-Forwards 0, which every SIP server answers itself, until an answer comes. */
@@ -209,10 +245,24 @@ export class Server {
     }
   }
 
+  /** One management command; the door may open a moment after the first SIP answer. */
   async rpc(method, params = []) {
+    const deadline = Date.now() + DOOR_WAIT_MS;
+    for (;;) {
+      try {
+        return await this.#ask(method, params);
+      } catch (error) {
+        if (error.cause?.code !== 'ECONNREFUSED' || Date.now() > deadline) throw error;
+        await pause(20);
+      }
+    }
+  }
+
+  async #ask(method, params) {
     const answer = await fetch(`http://127.0.0.1:${this.context.rpcPort}/RPC`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      // A connection that is kept would outlast a process that is killed and started again.
+      headers: { 'content-type': 'application/json', connection: 'close' },
       body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     });
     const reply = await answer.json();
@@ -253,8 +303,11 @@ export class Server {
   async stop() {
     const members = this.child.exitCode === null ? family(this.pid) : [];
     this.child.kill('SIGTERM');
+    // A second one does not wait for transactions that are still kept.
+    const again = setTimeout(() => this.child.kill('SIGTERM'), STOP_AGAIN_MS);
     const timer = setTimeout(() => this.child.kill('SIGKILL'), EXIT_WAIT_MS);
     await this.ended;
+    clearTimeout(again);
     clearTimeout(timer);
     for (const member of members.filter((pid) => pid !== this.pid && parentOf(pid) === 1))
       process.kill(member, 'SIGKILL');

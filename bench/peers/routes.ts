@@ -7,6 +7,8 @@
 import { routes } from 'holdfast';
 
 const CALLS_PER_CALLER_MAX = 1_000_000;
+/** Unix second in which every call of a mass expiry ends; 0: none does. */
+const EXPIRE_AT_SECONDS = Number(process.env.HOLDFAST_BENCH_EXPIRE_AT ?? 0);
 const NEXT_HOP = process.env.HOLDFAST_BENCH_NEXT_HOP ?? 'sip:127.0.0.1:5090';
 
 export default routes({
@@ -21,6 +23,10 @@ export default routes({
       r.record_route();
       if (!r.dlg_try_profile('caller', r.$fU, CALLS_PER_CALLER_MAX)) return r.sl_send_reply(503, 'Limit');
       r.dlg_manage();
+      if (EXPIRE_AT_SECONDS > 0) {
+        const left = EXPIRE_AT_SECONDS - Math.floor(Date.now() / 1_000);
+        if (left > 0) r.dlg_set_timeout(left);
+      }
     }
     r.$du = NEXT_HOP;
     return r.t_relay();
