@@ -5,7 +5,9 @@
  */
 import { T_DIALOG_GENERATION, T_DIALOG_INDEX, T_DIRECTION, T_PURPOSE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
+import type { Bridge } from './bridge.js';
 import type { Ending } from './ending.js';
+import type { Refer } from './refer.js';
 
 export const PURPOSE = {
   /** Nothing hangs on the answer. */
@@ -27,12 +29,16 @@ export class OwnAnswers {
   private readonly x: Uint32Array;
   private readonly storedRequest: () => string;
   private readonly ending: Ending;
+  private readonly refer: Refer;
+  private readonly bridge: Bridge;
 
   /** `storedRequest`: text of the request that the transaction in hand keeps. */
-  constructor(x: Uint32Array, storedRequest: () => string, ending: Ending) {
+  constructor(x: Uint32Array, storedRequest: () => string, ending: Ending, refer: Refer, bridge: Bridge) {
     this.x = x;
     this.storedRequest = storedRequest;
     this.ending = ending;
+    this.refer = refer;
+    this.bridge = bridge;
   }
 
   /** The transaction in hand has its final answer; `message` null: a time-out, or a failed send. */
@@ -50,6 +56,15 @@ export class OwnAnswers {
         return;
       case PURPOSE.byeAgain:
         this.ending.answered(message, code, index, generation, side);
+        return;
+      case PURPOSE.refer:
+        this.refer.answered(index, generation, side);
+        return;
+      case PURPOSE.bridgeInvite:
+        this.bridge.inviteAnswered(message, code, this.storedRequest());
+        return;
+      case PURPOSE.bridgeRefer:
+        this.bridge.referAnswered(this.storedRequest());
         return;
     }
   }

@@ -23,6 +23,7 @@ import {
   X_ARGS,
   X_LIST,
 } from '../memory/words.js';
+import { type Random, systemRandom } from '../random.js';
 import type { Message } from '../sip/message.js';
 import {
   M_BYE,
@@ -42,6 +43,7 @@ import {
   W_TO_URI_LEN,
   W_TO_URI_OFF,
 } from '../sip/words.js';
+import { Bridge } from './bridge.js';
 import { Callbacks, type ContextFields, DLGCB } from './callbacks.js';
 import { DialogContext } from './context.js';
 import { CookieReader, writeCookie } from './cookie.js';
@@ -49,6 +51,7 @@ import { Desk } from './desk.js';
 import { type Snapshot, TEXT_TIMEOUT_ROUTE } from './dialog.js';
 import { Effects, ENDED_BY_BYE } from './effects.js';
 import { Ending } from './ending.js';
+import { Inquiry } from './inquiry.js';
 import { InviteAnswers } from './invite.js';
 import { hasOneContact, ROUTE_SET_UNUSABLE, writeCallerRouteSet } from './leg.js';
 import { Lifetime } from './lifetime.js';
@@ -68,6 +71,7 @@ import type { DialogEvents, DialogLog, Owners, Sender } from './ports.js';
 import { ProfileBook } from './profile.js';
 import * as record from './record.js';
 import { Records } from './record.js';
+import { Refer } from './refer.js';
 import { COUNTERS } from './statistics.js';
 import { Sweep, type Walk } from './sweep.js';
 import { Variables } from './variables.js';
@@ -85,6 +89,7 @@ export type TrackerParts = {
   readonly storedRequest?: () => Message | null;
   /** Sends requests of our own; left out: none can be sent. */
   readonly sender?: Sender;
+  readonly random?: Random;
   /** All records, to look after what a dead worker left; left out: nobody looks. */
   readonly walk?: Walk;
 };
@@ -120,6 +125,9 @@ export class DialogTracker implements Owners {
   readonly events: DialogEvents;
   readonly activeDialogs: () => number;
   readonly ending: Ending;
+  readonly refer: Refer;
+  readonly bridge: Bridge;
+  readonly inquiry: Inquiry;
 
   private readonly native: Shard;
   private readonly memory: ShardMemory;
@@ -170,9 +178,13 @@ export class DialogTracker implements Owners {
     this.lifetime = new Lifetime(params);
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, log);
     this.within = new RequestsWithin(this.desk, this.lifetime);
-    const { sender = NOBODY, walk } = parts;
+    const { random = systemRandom, sender = NOBODY, walk } = parts;
     this.ending = new Ending(this.desk, sender, this, params, log);
-    this.ownAnswers = new OwnAnswers(this.x, () => this.storedRequestText(), this.ending);
+    this.refer = new Refer(this.desk, sender, params);
+    this.bridge = new Bridge(sender, params, random, log);
+    this.inquiry = new Inquiry(this.desk, sender, params);
+    const ownText = () => this.storedRequestText();
+    this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.refer, this.bridge);
     this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, walk, params, log);
   }
 

@@ -398,9 +398,12 @@ export class OwnRequests {
     x[T_STATE] = SERVER_COMPLETED;
     x[T_CODE] = code;
     x[T_END_DUE] = w.now + (isInvite ? w.timers.patienceTicks : w.timers.waitTicks);
-    if (!isInvite) w.native.transactionShed();
     w.native.transactionStore();
+    // Whoever hears of it may read the request.
     this.observer.ownAnswer(message, code);
+    if (isInvite) return;
+    w.native.transactionShed();
+    w.native.transactionStore();
   }
 
   // -- 2xx of an INVITE ----------------------------------------------------------------------------------------------

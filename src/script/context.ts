@@ -62,6 +62,8 @@ import {
   unset_dlg_profile,
 } from './functions/profile.js';
 import { dlg_reset_property, dlg_set_property } from './functions/property.js';
+import { dlg_bridge, dlg_bye, dlg_refer, dlg_req_within } from './functions/requests.js';
+import type { OneSide, Sides } from './functions/sides.js';
 import { dlg_set_timeout } from './functions/timeout.js';
 import type { RouteTable } from './routes.js';
 import { replaceUriPart, uriPart } from './uri-parts.js';
@@ -287,6 +289,26 @@ export class MessageContext {
 
   dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
     return dlg_set_timeout(this.s.tracker, this.message, seconds, entry, id);
+  }
+
+  /** Ends the dialog: BYE to one side or to both. */
+  dlg_bye(side: Sides): boolean {
+    return dlg_bye(this.s.tracker, side);
+  }
+
+  /** Refers one side to an address: REFER, and when that is answered, BYE. */
+  dlg_refer(side: OneSide, address: string): boolean {
+    return dlg_refer(this.s.tracker, side, address);
+  }
+
+  /** Calls `from`, by way of `op` unless that is '', and refers it to `to`. */
+  dlg_bridge(from: string, to: string, op: string): boolean {
+    return dlg_bridge(this.s.tracker, from, to, op);
+  }
+
+  /** Sends a request inside the dialog; `headers` is whole lines, a body needs its type. */
+  dlg_req_within(side: Sides, method: string, headers = '', contentType = '', body = ''): boolean {
+    return dlg_req_within(this.s.tracker, side, method, headers, contentType, body);
   }
 
   // -- the log -------------------------------------------------------------------------------------------------------
@@ -741,6 +763,27 @@ export class RequestContext extends MessageContext {
   override dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
     if (this.waiting) return this.late(() => super.dlg_set_timeout(seconds, entry, id), false);
     return super.dlg_set_timeout(seconds, entry, id);
+  }
+
+  override dlg_bye(side: Sides): boolean {
+    if (this.waiting) return this.late(() => super.dlg_bye(side), false);
+    return super.dlg_bye(side);
+  }
+
+  override dlg_refer(side: OneSide, address: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_refer(side, address), false);
+    return super.dlg_refer(side, address);
+  }
+
+  override dlg_bridge(from: string, to: string, op: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_bridge(from, to, op), false);
+    return super.dlg_bridge(from, to, op);
+  }
+
+  override dlg_req_within(side: Sides, method: string, headers = '', contentType = '', body = ''): boolean {
+    if (this.waiting)
+      return this.late(() => super.dlg_req_within(side, method, headers, contentType, body), false);
+    return super.dlg_req_within(side, method, headers, contentType, body);
   }
 }
 

@@ -101,6 +101,7 @@ export class ShardCore implements ShardPort {
       log: faults,
       storedRequest: () => this.core.responses.storedRequest(),
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
+      ...(options.random === undefined ? {} : { random: options.random }),
       // The proxy is made for the tracker, and sends for it.
       sender: {
         send: (request) => this.core.own.send(request),

@@ -35,6 +35,14 @@ function isDealtWith(r: RequestContext): boolean {
   return true;
 }
 
+/** What X-Do can ask for. */
+const acts: Readonly<Record<string, (r: RequestContext, words: readonly string[]) => boolean>> = {
+  bye: (r, [side]) => r.dlg_bye(side as 'all'),
+  refer: (r, [side, address]) => r.dlg_refer(side as 'caller', address!),
+  bridge: (r, [from, to, op]) => r.dlg_bridge(from!, to!, op ?? ''),
+  within: (r, [side, method, type, body]) => r.dlg_req_within(side as 'all', method!, '', type, body),
+};
+
 function tracked(r: RequestContext): void {
   r.record_route();
   if (r.is_method('INVITE')) r.dlg_manage();
@@ -244,6 +252,21 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
       quiet(p) {
         if (p.t_check_status('183')) p.drop();
       },
+    },
+  })),
+
+  /** An INFO in the call says what is to be done with it: `X-Do: bye all`; it did, 200, or not, 500. */
+  acts: policy(() => ({
+    request(r) {
+      const [verb, ...words] = (r.$hdr('X-Do') ?? '').split(' ');
+      if (verb === '' || !r.has_totag()) {
+        if (isDealtWith(r)) return;
+        tracked(r);
+        r.t_relay();
+        return;
+      }
+      const done = r.loose_route() && acts[verb!]!(r, words);
+      r.t_reply(done ? 200 : 500, done ? 'Done' : 'Not done');
     },
   })),
 

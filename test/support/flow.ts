@@ -282,6 +282,11 @@ export class World {
 
   callOf(callId: string): string {
     for (const [call, known] of this.#callIds) if (known === callId) return call;
+    // A call that the proxy makes itself.
+    if (callId.startsWith('bridge-')) {
+      this.#callIds.set('bridge', callId);
+      return 'bridge';
+    }
     return '?';
   }
 
