@@ -18,7 +18,7 @@ void count(ShardState& shard, std::uint32_t counter, std::uint32_t amount) noexc
 void count_many(ShardState& shard, std::uint32_t pairs) noexcept {
   const std::uint32_t* list = shard.x(kXList);
   for (std::uint32_t n = 0; n < pairs && n < kXListWords / 2; ++n)
-    shard.counters.add(list[2 * n], list[2 * n + 1]);
+    count(shard, list[2 * n], list[2 * n + 1]);
 }
 
 std::shared_ptr<OpenSegment> segment_of(const Napi::CallbackInfo& info) {

@@ -324,18 +324,7 @@ Status forward(ShardState& shard, std::uint32_t batch_index, std::uint32_t owner
   return shard.road->forward(batch_index, owner);
 }
 
-Status send(ShardState& shard) noexcept {
-  iovec pieces[kSendPiecesMax];
-  const std::uint32_t count = send_pieces(shard, pieces);
-  if (count == 0) return Status::kOutOfRange;
-  const std::uint32_t* words = shard.x(kXSend);
-  Outgoing message;
-  message.flow = words[kSFlow];
-  message.to.port = words[kSPort];
-  std::copy(words + kSAddress0, words + kSAddress0 + 4, message.to.address.begin());
-  message.tag = words[kSTag];
-  return shard.road->queue(message, {pieces, count});
-}
+Status send(ShardState& shard) noexcept { return queue_described(shard); }
 
 Status post(ShardState& shard, std::uint32_t owner, std::uint32_t words) noexcept {
   if (words > kLetterWordsMax) return Status::kOutOfRange;

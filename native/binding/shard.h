@@ -111,6 +111,8 @@ struct ShardState : Closable {
 /// The pieces that XSend describes, checked against M; 0: none, or one that does not lie in M.
 [[nodiscard]] std::uint32_t send_pieces(const ShardState& shard,
                                         std::span<iovec, kSendPiecesMax> out) noexcept;
+/// Queues the message that XSend describes.
+[[nodiscard]] Status queue_described(ShardState& shard) noexcept;
 
 /// Puts calls on the JavaScript object of a shard while it is made.
 class ShardBuilder {

@@ -103,6 +103,34 @@ std::uint64_t server_key(const Parsed& parsed, const KeyedHash& hash, bool as_in
   return key == 0 ? 1 : key;
 }
 
+/// RFC 5393 4.2.
+std::uint32_t loop_hash(ShardState& shard, std::uint32_t message, std::uint32_t words) noexcept {
+  const Parsed parsed(shard, message, words);
+  if (!parsed.usable()) return 0;
+  Mix mix(shard.segment->keyed_hash());
+  mix.add(std::uint64_t{3});
+  mix.add(parsed.text(SIP_W_TO_TAG_OFF));
+  mix.add(parsed.text(SIP_W_FROM_TAG_OFF));
+  mix.add(parsed.text(SIP_W_CALL_ID_OFF));
+  mix.add(parsed.text(SIP_W_RURI_OFF));
+  mix.add(std::uint64_t{parsed[SIP_W_CSEQ_NUMBER]});
+  const std::uint64_t present = std::uint64_t{parsed[SIP_W_PRESENT_HI]} << 32 | parsed[SIP_W_PRESENT_LO];
+  constexpr std::uint64_t kAsked = std::uint64_t{1} << SIP_HDR_ROUTE |
+                                   std::uint64_t{1} << SIP_HDR_PROXY_REQUIRE |
+                                   std::uint64_t{1} << SIP_HDR_PROXY_AUTHORIZATION;
+  if (present & kAsked) {
+    const std::uint32_t headers = std::min<std::uint32_t>(parsed[SIP_W_HEADER_COUNT], SIP_HEADERS_MAX);
+    for (std::uint32_t n = 0; n < headers; ++n) {
+      const std::uint32_t at = SIP_HEADERS_AT + n * SIP_HEADER_WORDS;
+      const std::uint32_t id = parsed[at + SIP_H_ID_NAME_LEN] >> 16;
+      if (id >= 64 || !(kAsked >> id & 1)) continue;
+      mix.add(std::uint64_t{id});
+      mix.add(parsed.at(parsed[at + SIP_H_VALUE_OFF], parsed[at + SIP_H_VALUE_LEN]));
+    }
+  }
+  return nonzero(static_cast<std::uint32_t>(mix.end()));
+}
+
 // -- records
 // -----------------------------------------------------------------------------------------------------------
 
@@ -116,9 +144,13 @@ Status transaction_match(ShardState& shard, std::uint32_t message, std::uint32_t
   const Parsed parsed(shard, message, words);
   if (!parsed.usable()) return Status::kOutOfRange;
   const std::uint64_t key = server_key(parsed, shard.segment->keyed_hash(), as_invite != 0);
-  shard.x(kXArgs)[0] = static_cast<std::uint32_t>(key);
-  shard.x(kXArgs)[1] = static_cast<std::uint32_t>(key >> 32);
-  return shard.transactions.find(shard.owner, key, shard.registers());
+  std::uint32_t* args = shard.x(kXArgs);
+  args[0] = static_cast<std::uint32_t>(key);
+  args[1] = static_cast<std::uint32_t>(key >> 32);
+  const Status found = shard.transactions.find(shard.owner, key, shard.registers());
+  // A request that is new here is looked at for a loop, and its branches carry the hash.
+  if (found != Status::kOk) args[2] = loop_hash(shard, message, words);
+  return found;
 }
 
 Status transaction_create(ShardState& shard, std::uint32_t message, std::uint32_t length,
@@ -230,6 +262,12 @@ Status transaction_set_reply(ShardState& shard) noexcept {
   return shard.transactions.set_reply(shard.registers(), reply);
 }
 
+Status transaction_send_kept(ShardState& shard) noexcept {
+  const Status kept = transaction_set_reply(shard);
+  const Status queued = queue_described(shard);
+  return kept == Status::kOk ? queued : kept;
+}
+
 Status transaction_set_branch_reply(ShardState& shard, std::uint32_t branch) noexcept {
   std::uint8_t room[kDatagramBytesMax];
   Bytes reply;
@@ -283,33 +321,6 @@ std::uint32_t transaction_advance(ShardState& shard) noexcept {
   return shard.transactions.advance(shard.owner, shard.clock.tick(), {shard.x(kXList), kAdvanceNodesMax});
 }
 
-std::uint32_t loop_hash(ShardState& shard, std::uint32_t message, std::uint32_t words) noexcept {
-  const Parsed parsed(shard, message, words);
-  if (!parsed.usable()) return 0;
-  Mix mix(shard.segment->keyed_hash());
-  mix.add(std::uint64_t{3});
-  mix.add(parsed.text(SIP_W_TO_TAG_OFF));
-  mix.add(parsed.text(SIP_W_FROM_TAG_OFF));
-  mix.add(parsed.text(SIP_W_CALL_ID_OFF));
-  mix.add(parsed.text(SIP_W_RURI_OFF));
-  mix.add(std::uint64_t{parsed[SIP_W_CSEQ_NUMBER]});
-  const std::uint64_t present = std::uint64_t{parsed[SIP_W_PRESENT_HI]} << 32 | parsed[SIP_W_PRESENT_LO];
-  constexpr std::uint64_t kAsked = std::uint64_t{1} << SIP_HDR_ROUTE |
-                                   std::uint64_t{1} << SIP_HDR_PROXY_REQUIRE |
-                                   std::uint64_t{1} << SIP_HDR_PROXY_AUTHORIZATION;
-  if (present & kAsked) {
-    const std::uint32_t headers = std::min<std::uint32_t>(parsed[SIP_W_HEADER_COUNT], SIP_HEADERS_MAX);
-    for (std::uint32_t n = 0; n < headers; ++n) {
-      const std::uint32_t at = SIP_HEADERS_AT + n * SIP_HEADER_WORDS;
-      const std::uint32_t id = parsed[at + SIP_H_ID_NAME_LEN] >> 16;
-      if (id >= 64 || !(kAsked >> id & 1)) continue;
-      mix.add(std::uint64_t{id});
-      mix.add(parsed.at(parsed[at + SIP_H_VALUE_OFF], parsed[at + SIP_H_VALUE_LEN]));
-    }
-  }
-  return nonzero(static_cast<std::uint32_t>(mix.end()));
-}
-
 std::uint32_t hash(ShardState& shard, std::uint32_t offset, std::uint32_t length) noexcept {
   return nonzero(static_cast<std::uint32_t>(shard.segment->keyed_hash()(shard.text(offset, length))));
 }
@@ -349,6 +360,19 @@ std::uint32_t send_pieces(const ShardState& shard, std::span<iovec, kSendPiecesM
   return pieces;
 }
 
+Status queue_described(ShardState& shard) noexcept {
+  iovec pieces[kSendPiecesMax];
+  const std::uint32_t count = send_pieces(shard, pieces);
+  if (count == 0) return Status::kOutOfRange;
+  const std::uint32_t* words = shard.x(kXSend);
+  net::Outgoing message;
+  message.flow = words[kSFlow];
+  message.to.port = words[kSPort];
+  std::copy(words + kSAddress0, words + kSAddress0 + 4, message.to.address.begin());
+  message.tag = words[kSTag];
+  return shard.road->queue(message, {pieces, count});
+}
+
 void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_match>("transactionMatch");
   builder.method<&transaction_create>("transactionCreate");
@@ -362,6 +386,7 @@ void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_send_branch>("transactionSendBranch");
   builder.method<&transaction_send_reply>("transactionSendReply");
   builder.method<&transaction_set_reply>("transactionSetReply");
+  builder.method<&transaction_send_kept>("transactionSendKept");
   builder.method<&transaction_set_branch_reply>("transactionSetBranchReply");
   builder.method<&transaction_request>("transactionRequest");
   builder.method<&transaction_reply>("transactionReply");

@@ -67,7 +67,7 @@ export class DialogContext {
   heldMembers = 0;
   readonly members: Uint32Array = new Uint32Array(MEMBERS_HELD_MAX);
   readonly memberProfiles: Uint32Array = new Uint32Array(MEMBERS_HELD_MAX);
-  readonly memberValues: (string | null)[] = [];
+  readonly memberValues: (string | null)[] = new Array(MEMBERS_HELD_MAX).fill(null);
   readonly joins: PendingJoin[] = [];
   readonly variables: PendingVariable[] = [];
 
@@ -100,7 +100,6 @@ export class DialogContext {
     this.dir = 0;
     this.heldMembers = 0;
     if (this.timeoutRoute !== '') this.timeoutRoute = '';
-    if (this.memberValues.length > 0) this.memberValues.length = 0;
     if (this.joins.length > 0) this.joins.length = 0;
     if (this.variables.length > 0) this.variables.length = 0;
   }

@@ -116,7 +116,7 @@ export class ProfileBook {
       if (native.profileAttach(member, index, generation) !== STATUS.ok) native.profileGiveBack(member);
     }
     context.heldMembers = 0;
-    context.memberValues.length = 0;
+    if (context.joins.length === 0) return;
     for (const { profile, value } of context.joins)
       this.joinRecord(context, index, generation, profile, value, 0);
     context.joins.length = 0;
@@ -186,7 +186,7 @@ export class ProfileBook {
       this.records.native.profileGiveBack(context.members[n]!);
       context.members.copyWithin(n, n + 1, context.heldMembers);
       context.memberProfiles.copyWithin(n, n + 1, context.heldMembers);
-      context.memberValues.splice(n, 1);
+      context.memberValues.copyWithin(n, n + 1, context.heldMembers);
       context.heldMembers -= 1;
       return true;
     }

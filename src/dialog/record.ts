@@ -195,7 +195,8 @@ export class Records {
   /** Clears the arguments and names the fields of the change that follows. */
   beginChange(fields: number, expectedState: number): void {
     const { x } = this;
-    x.fill(0, A_FIELDS, A_FIELDS + CHANGE_ARGUMENT_WORDS);
+    // So few that the built-in fill() costs more.
+    for (let n = A_FIELDS; n < A_FIELDS + CHANGE_ARGUMENT_WORDS; n++) x[n] = 0;
     x[A_FIELDS] = fields;
     x[A_EXPECTED_STATE] = expectedState;
   }

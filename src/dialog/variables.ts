@@ -71,6 +71,7 @@ export class Variables {
 
   /** The message has its dialog: what waited for it is stored. */
   attach(context: DialogContext, index: number, generation: number): void {
+    if (context.variables.length === 0) return;
     for (const { key, value } of context.variables) this.write(index, generation, key, value);
     context.variables.length = 0;
   }

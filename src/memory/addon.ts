@@ -192,7 +192,8 @@ export type Shard = {
 
   // -- transactions (core/transactions.h); registers in XTransaction -------------------------------------------------
   /** Key of RFC 3261 17.2.3 from parsed words at `words` of the message at `message`, with ACK and CANCEL taken as INVITE
-   *  when `asInvite`; it is left in XArgs[0..1].  Loads the record if there is one: status ok or notFound. */
+   *  when `asInvite`; it is left in XArgs[0..1].  Loads the record if there is one: status ok or notFound, and then
+   *  loopHash() of the message is in XArgs[2]. */
   transactionMatch(message: number, words: number, asInvite: number): number;
   /** A record with the key in XArgs[0..1] (0,0: none) and a copy of the request at [message, length). `upCall`: last tenth. */
   transactionCreate(message: number, length: number, upCall: number): number;
@@ -205,6 +206,8 @@ export type Shard = {
   transactionSendBranch(branch: number): number;
   /** Stores the message described in XSend (its pieces) as the last reply. */
   transactionSetReply(): number;
+  /** The same, and queues it like send(), whether there was room to keep it or not. */
+  transactionSendKept(): number;
   transactionSetBranchReply(branch: number): number;
   /** Queues the stored reply to the record's upstream destination. */
   transactionSendReply(): number;

@@ -9,7 +9,8 @@ const COUNTERS_MAX = constant('CounterEnd');
 export class Tally {
   private readonly native: Shard;
   private readonly x: Uint32Array;
-  private readonly amounts = new Uint32Array(COUNTERS_MAX);
+  private readonly amounts = new Int32Array(COUNTERS_MAX);
+  private readonly isTouched = new Uint8Array(COUNTERS_MAX);
   private readonly touched = new Uint32Array(COUNTERS_MAX);
   private touchedCount = 0;
 
@@ -18,22 +19,25 @@ export class Tally {
     this.x = x;
   }
 
-  add(counter: number): void {
-    const amount = this.amounts[counter]!;
-    this.amounts[counter] = amount + 1;
-    if (amount === 0) this.touched[this.touchedCount++] = counter;
+  /** A negative amount takes back. */
+  add(counter: number, amount = 1): void {
+    this.amounts[counter] = this.amounts[counter]! + amount;
+    if (this.isTouched[counter] !== 0) return;
+    this.isTouched[counter] = 1;
+    this.touched[this.touchedCount++] = counter;
   }
 
   /** The batch is over. */
   post(): void {
     const count = this.touchedCount;
     if (count === 0) return;
-    const { x, amounts, touched } = this;
+    const { x, amounts, isTouched, touched } = this;
     for (let n = 0; n < count; n++) {
       const counter = touched[n]!;
       x[X_LIST + 2 * n] = counter;
       x[X_LIST + 2 * n + 1] = amounts[counter]!;
       amounts[counter] = 0;
+      isTouched[counter] = 0;
     }
     this.touchedCount = 0;
     this.native.countMany(count);

@@ -51,6 +51,8 @@ export const T_ON_BRANCH = head('TOnBranch');
 export const T_CSEQ = head('TCSeq');
 export const T_LOOP_HASH = head('TLoopHash');
 export const T_CREATED = head('TCreated');
+/** Max-Forwards that the route asked for, 0: one less than received. */
+export const T_MAX_FORWARDS = head('TUser1');
 /** Tick at which the final answer went upstream. */
 export const T_FINISHED = head('TUser0');
 /** The same word of a request of our own: what it is for. */
@@ -127,6 +129,8 @@ export const SOCKETS_MAX = constant('SocketsMax');
 
 /** The tick as of the last receive or tick. */
 export const X_TICK = constant('XClock');
+export const X_BOOT_SECONDS = X_TICK + 1;
+export const X_UNIX_SECONDS = X_TICK + 2;
 
 // A received datagram: X[X_BATCH + k * BATCH_WORDS + N_*].
 export const X_BATCH = constant('XBatch');

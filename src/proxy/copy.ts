@@ -61,7 +61,7 @@ export function editCopy(
       scratch,
       socket,
       w.native.hash(top, message.word(W_HEADERS_END) - message.word(W_HEADERS_OFF)),
-      w.native.loopHash(message.at, message.w * 4),
+      passage.loopHash,
     );
   }
   const maxForwards = message.word(W_MAX_FORWARDS);

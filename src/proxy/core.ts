@@ -97,7 +97,7 @@ const RETRY_AFTER = 'Retry-After: 5\r\n';
 
 /** What the shard does for the proxy: keeps messages in place, sends what is queued. */
 export interface ShardPort {
-  /** Sends what is queued, and has branches fail whose copy could not be sent. */
+  /** Posts what was counted, sends what is queued, and has branches fail whose copy could not be sent. */
   flush(): void;
   /** Takes the message's slot out of circulation.  False: no slot can be spared. */
   keep(message: Message): boolean;
@@ -138,7 +138,7 @@ export class ProxyCore {
     this.down = new Downstream(w, observer);
     this.own = new OwnRequests(w, observer, resolver, shard, this.up, this.down);
     this.responses = new Responses(w, observer, script, this.up, this.down, this.own);
-    this.loopCheck = new LoopCheck(w);
+    this.loopCheck = new LoopCheck();
     for (let n = 0; n < TARGETS_MAX; n++) this.hops.push(new NextHop());
     this.passage = new Passage(w.newMessage());
   }
@@ -188,7 +188,7 @@ export class ProxyCore {
     } else if (this.repeated(passage)) {
       return;
     }
-    if (this.loopCheck.loops(message)) {
+    if (this.loopCheck.loops(message, passage.loopHash)) {
       this.w.count(COUNTERS.loops);
       this.up.answerStateless(passage, 482);
       return;
@@ -223,8 +223,11 @@ export class ProxyCore {
   private acknowledged(passage: Passage): boolean {
     const { w } = this;
     const message = passage.message;
-    if (w.native.transactionMatch(message.at, message.w * 4, 1) === STATUS_OK) {
-      if (!inviteAcknowledged(w.x, w.now, w.timers)) return false;
+    if (this.matches(passage, 1)) {
+      if (!inviteAcknowledged(w.x, w.now, w.timers)) {
+        passage.loopHash = w.native.loopHash(message.at, message.w * 4);
+        return false;
+      }
       w.native.transactionStore();
       w.count(COUNTERS.acksAbsorbed);
       return true;
@@ -238,8 +241,7 @@ export class ProxyCore {
   private cancelled(passage: Passage): boolean {
     const { w } = this;
     const x = w.x;
-    const message = passage.message;
-    if (w.native.transactionMatch(message.at, message.w * 4, 1) !== STATUS_OK) return false;
+    if (!this.matches(passage, 1)) return false;
     this.up.answerStateless(passage, 200);
     if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_CANCELLED) !== 0) return true;
     x[T_FLAGS] = (x[T_FLAGS]! & ~T_FAILS_OVER) | T_CANCELLED;
@@ -250,13 +252,19 @@ export class ProxyCore {
     return true;
   }
 
+  /** Loads the transaction that the request belongs to; false: it has none, and its loop hash is known. */
+  private matches(passage: Passage, asInvite: number): boolean {
+    const message = passage.message;
+    if (this.w.native.transactionMatch(message.at, message.w * 4, asInvite) === STATUS_OK) return true;
+    passage.loopHash = this.w.x[X_ARGS + 2]!;
+    return false;
+  }
+
   /** A copy of a request that we have: the last answer again.  Leaves the key for a new transaction. */
   private repeated(passage: Passage): boolean {
     const { w } = this;
     const x = w.x;
-    const message = passage.message;
-    const status = w.native.transactionMatch(message.at, message.w * 4, 0);
-    if (status !== STATUS_OK) {
+    if (!this.matches(passage, 0)) {
       passage.key[0] = x[X_ARGS]!;
       passage.key[1] = x[X_ARGS + 1]!;
       return false;
@@ -364,7 +372,7 @@ export class ProxyCore {
     x[T_ADDRESS0 + 2] = message.address2;
     x[T_ADDRESS0 + 3] = message.address3;
     x[T_CSEQ] = message.word(W_CSEQ_NUMBER);
-    x[T_LOOP_HASH] = w.native.loopHash(message.at, message.w * 4);
+    x[T_LOOP_HASH] = passage.loopHash;
     x[T_CREATED] = w.now;
     // Until it is relayed or answered: a route that does neither leaves nothing behind.
     x[T_END_DUE] = x[T_CREATED]! + w.timers.noAnswerTicks;
@@ -544,7 +552,6 @@ export class ProxyCore {
   /** The step is over. */
   leave(passage: Passage): void {
     passage.parked = this.observer.park();
-    this.w.tally.post();
     this.shard.flush();
     this.w.scratch.reset();
   }
@@ -636,7 +643,6 @@ export class ProxyCore {
       if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_FAILS_OVER) === 0) return;
       this.failOver(wish);
       w.native.transactionStore();
-      w.tally.post();
       this.shard.flush();
     };
     Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, hop.transport)).then(go, go);

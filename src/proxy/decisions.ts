@@ -1,10 +1,10 @@
 /**
  * What a route decided about every copy of a request, kept with its transaction: a failure route's branches need it again.
  *
- * Flags stand in the transaction's record; text and a Max-Forwards of the route's own, which most requests have none of,
- * are kept beside it until the transaction is over.
+ * Flags and Max-Forwards stand in the transaction's record; text, which most requests have none of, is kept beside it
+ * until the transaction is over.
  */
-import { T_FLAGS, T_GENERATION, T_INDEX } from '../memory/words.js';
+import { T_FLAGS, T_GENERATION, T_INDEX, T_MAX_FORWARDS } from '../memory/words.js';
 import {
   T_FORCED_RPORT,
   T_LAST_ROUTE_TAKEN,
@@ -17,7 +17,6 @@ import type { Passage } from './passage.js';
 type Texts = {
   readonly generation: number;
   readonly requestUri: string | null;
-  readonly maxForwards: number;
   readonly flags: number;
   readonly routeAppended: string | null;
   readonly recordRouteParams: string;
@@ -48,11 +47,11 @@ export class Decisions {
     if (passage.recordRoute) flags |= T_RECORD_ROUTE;
     if (passage.lastRouteTaken) flags |= T_LAST_ROUTE_TAKEN;
     x[T_FLAGS] = (x[T_FLAGS]! & ~ALL_FLAGS) | flags;
+    x[T_MAX_FORWARDS] = passage.maxForwards;
     if (!hasText(passage)) return;
     this.texts.set(x[T_INDEX]!, {
       generation: x[T_GENERATION]!,
       requestUri: passage.requestUri,
-      maxForwards: passage.maxForwards,
       flags: passage.flags,
       routeAppended: passage.routeAppended,
       recordRouteParams: passage.recordRouteParams,
@@ -68,10 +67,10 @@ export class Decisions {
     passage.recordRoute = (flags & T_RECORD_ROUTE) !== 0;
     passage.routesTaken = (flags & T_ROUTES_TAKEN) >> T_ROUTES_TAKEN_SHIFT;
     passage.lastRouteTaken = (flags & T_LAST_ROUTE_TAKEN) !== 0;
+    passage.maxForwards = x[T_MAX_FORWARDS]!;
     const texts = this.texts.size === 0 ? undefined : this.texts.get(x[T_INDEX]!);
     if (texts === undefined || texts.generation !== x[T_GENERATION]) return;
     passage.requestUri = texts.requestUri;
-    passage.maxForwards = texts.maxForwards;
     passage.flags = texts.flags;
     passage.routeAppended = texts.routeAppended;
     passage.recordRouteParams = texts.recordRouteParams;
@@ -88,7 +87,6 @@ export class Decisions {
 function hasText(passage: Passage): boolean {
   return (
     passage.requestUri !== null ||
-    passage.maxForwards !== 0 ||
     passage.flags !== 0 ||
     passage.routeAppended !== null ||
     passage.recordRouteParams !== '' ||

@@ -101,6 +101,11 @@ export class Outgoing {
     return this.native.send();
   }
 
+  /** Queues it, and the transaction in hand keeps it as its last reply. */
+  sendKept(): number {
+    return this.native.transactionSendKept();
+  }
+
   private gather(): void {
     const x = this.x;
     const start = this.scratch.at;

@@ -20,6 +20,8 @@ export class Passage {
   /** The transaction, once there is one. */
   transactionIndex = 0;
   transactionGeneration = 0;
+  /** Of the request as received; known once it was looked for and is no copy.  [RFC 5393 4.2] */
+  loopHash = 0;
 
   /** The Via gets `received`, or the answer goes to the source port.  [RFC 3261 18.2.1, RFC 3581] */
   needsReceived = false;
@@ -78,6 +80,7 @@ export class Passage {
   reset(): void {
     this.transactionIndex = 0;
     this.transactionGeneration = 0;
+    this.loopHash = 0;
     this.needsReceived = false;
     this.rportWanted = false;
     this.answerPort = 0;

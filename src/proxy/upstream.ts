@@ -66,8 +66,8 @@ export class Upstream {
     if (code > 100) this.observer.reply(null, code, 0);
     this.out.toUpstream();
     writeAnswer(this.out, this.w, passage, code, reason, extra);
-    if (code > 100) this.w.native.transactionSetReply();
-    this.out.send();
+    if (code > 100) this.out.sendKept();
+    else this.out.send();
     this.w.count(COUNTERS.repliesGenerated);
     this.sent(code);
     return true;
@@ -111,8 +111,8 @@ export class Upstream {
     this.out.toUpstream();
     this.withoutTopVia(message);
     const isInvite = this.w.x[T_KIND] === KIND_INVITE_SERVER;
-    if (!isInvite || code < 200 || code >= 300) this.w.native.transactionSetReply();
-    this.out.send();
+    if (!isInvite || code < 200 || code >= 300) this.out.sendKept();
+    else this.out.send();
     this.relayed();
     this.sent(code);
   }
@@ -122,8 +122,7 @@ export class Upstream {
     this.observer.reply(message, code, ownRecordRoutes);
     this.out.toUpstream();
     this.rest(message, 0);
-    this.w.native.transactionSetReply();
-    this.out.send();
+    this.out.sendKept();
     this.relayed();
     this.sent(code);
   }

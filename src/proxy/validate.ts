@@ -14,37 +14,29 @@ import {
   W_VIA_COUNT,
 } from '../sip/words.js';
 import { BranchName } from './via.js';
-import type { Workspace } from './workspace.js';
 
 const VIA_IDS_MAX = 64;
 
 /** Finds our own Vias in a request and tells a loop from a spiral. */
 export class LoopCheck {
-  private readonly w: Workspace;
   private readonly name = new BranchName();
-
-  constructor(w: Workspace) {
-    this.w = w;
-  }
 
   /**
    * True if this very request, with the fields that routing depends on unchanged, came through here before.  The hash is
    * keyed, so that a branch with its value is one that we made.
+   *
+   * @param hash the request's loop hash
    */
-  loops(message: Message): boolean {
+  loops(message: Message, hash: number): boolean {
     const vias = Math.min(message.word(W_VIA_COUNT), VIA_IDS_MAX);
     let item = this.firstVia(message);
-    let hash = -1;
     for (let n = 0; n < vias; n++) {
       const found = this.name.read(
         message.bytes,
         message.at + message.itemUriOffset(item),
         message.itemUriLength(item),
       );
-      if (found) {
-        if (hash < 0) hash = this.w.native.loopHash(message.at, message.w * 4) >>> 0;
-        if (this.name.hash === hash) return true;
-      }
+      if (found && this.name.hash === hash) return true;
       item = message.itemNext(item);
       if (item === 0) break;
     }

@@ -5,7 +5,7 @@
  */
 import type { Shard } from '../memory/addon.js';
 import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
-import { Tally } from '../memory/tally.js';
+import type { Tally } from '../memory/tally.js';
 import { constant, optionalConstant, X_TICK } from '../memory/words.js';
 import { Message } from '../sip/message.js';
 import { SipParser } from '../sip/parse.js';
@@ -52,6 +52,7 @@ export class Workspace {
   constructor(
     native: Shard,
     memory: ShardMemory,
+    tally: Tally,
     listen: readonly ListenAddress[],
     params: ProxyParams,
     owner: number,
@@ -64,7 +65,7 @@ export class Workspace {
     this.parser = new SipParser(memory.wasm);
     this.sockets = new Sockets(listen);
     this.timers = timersOf(params.tm);
-    this.tally = new Tally(native, memory.exchange);
+    this.tally = tally;
     this.params = params;
     this.owner = owner;
     this.faults = faults;

@@ -11,7 +11,9 @@ import type { Log } from '../log.js';
 import { OnceAMinute } from '../log.js';
 import type { MemoryWire, SegmentId, Shard } from '../memory/addon.js';
 import { addon } from '../memory/addon.js';
+import { packetCalls } from '../memory/shard-calls.js';
 import { ShardMemory } from '../memory/shard-memory.js';
+import { Tally } from '../memory/tally.js';
 import {
   BATCH_WORDS,
   constant,
@@ -77,7 +79,7 @@ export class ShardCore implements ShardPort {
   constructor(options: ShardOptions) {
     const { config, segment, owner, routes, log } = options;
     const memory = new ShardMemory();
-    this.native = addon.openShard({
+    const opened = addon.openShard({
       segment,
       owner,
       memory: memory.bytes,
@@ -85,13 +87,15 @@ export class ShardCore implements ShardPort {
       receiveWindowMs: config.params.core.receive_window_ms,
       ...(options.wire === undefined ? {} : { wire: options.wire }),
     });
+    const tally = new Tally(opened, memory.exchange);
+    this.native = packetCalls(opened, memory.exchange, tally);
     this.x = memory.exchange;
     this.workers = config.workers;
     this.owner = owner;
     const clock = options.clock ?? systemClock;
     const faults = new OnceAMinute(log, clock);
     this.log = faults;
-    this.w = new Workspace(this.native, memory, config.listen, config.params, owner, faults);
+    this.w = new Workspace(this.native, memory, tally, config.listen, config.params, owner, faults);
     this.runner = new ScriptRunner(this.w, routes, log);
     this.tracker = new DialogTracker({
       native: this.native,
@@ -121,7 +125,10 @@ export class ShardCore implements ShardPort {
     this.native.start(
       (count) => this.batch(count),
       () => this.tick(),
-      (count) => this.letters(count),
+      (count) => {
+        this.letters(count);
+        this.w.tally.post();
+      },
       (count) => this.handleFailures(Math.min(count, FAILURES_MAX)),
     );
   }
@@ -129,7 +136,10 @@ export class ShardCore implements ShardPort {
   /** Without start(): takes what has arrived, handles it and sends; how many datagrams that was. */
   receive(): number {
     const count = this.native.receive();
-    if (count > 0) this.batch(count);
+    if (count > 0) {
+      this.batch(count);
+      this.flush();
+    }
     return count;
   }
 
@@ -139,12 +149,11 @@ export class ShardCore implements ShardPort {
     this.native.release();
   }
 
-  /** One batch, message by message in order of arrival; what it queues is sent when it returns. */
+  /** One batch, message by message in order of arrival; whoever calls sends what it queues. */
   private batch(count: number): void {
     this.w.scratch.reset();
     for (let n = 0; n < count; n++) this.datagram(n);
     this.w.tally.post();
-    this.flush();
   }
 
   private datagram(n: number): void {
@@ -186,7 +195,6 @@ export class ShardCore implements ShardPort {
   tick(): void {
     this.w.scratch.reset();
     this.core.tick();
-    this.w.tally.post();
     this.flush();
   }
 
@@ -197,6 +205,7 @@ export class ShardCore implements ShardPort {
 
   /** Sends what is queued; branches whose datagram could not be sent fail, which may send more. */
   flush(): void {
+    this.w.tally.post();
     for (let rounds = 0; rounds < FLUSH_ROUNDS_MAX; rounds++) {
       const failed = Math.min(this.native.flush(), FAILURES_MAX);
       if (failed === 0) return;
@@ -213,6 +222,7 @@ export class ShardCore implements ShardPort {
       const branch = failures[f + 1]!;
       if (branch !== NO_BRANCH) this.core.sendFailed(failures[f]!, branch);
     }
+    this.w.tally.post();
   }
 
   // -- ShardPort ----------------------------------------------------------------------------------------------------
