@@ -38,6 +38,7 @@ SegmentOptions read_options(const Napi::Object& object, OptionTexts& texts) {
   options.h_id_start_given = start >= 0;
   options.h_id_start = start >= 0 ? static_cast<std::uint32_t>(start) : 0;
   options.h_id_step = static_cast<std::uint32_t>(number_of(object, "hIdStep", 1));
+  options.keep_alive_seconds = static_cast<std::uint32_t>(number_of(object, "keepAliveSeconds", 0));
   options.mailbox_bytes = static_cast<std::uint64_t>(number_of(object, "mailboxBytes", kMailboxBytesMin));
   const Napi::Value profiles = object.Get("profiles"), sockets = object.Get("sockets");
   if (profiles.IsArray()) {

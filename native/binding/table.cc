@@ -103,9 +103,9 @@ Status dialog_find_call(ShardState& shard, std::uint32_t nth) noexcept {
   return table_of(shard).find_call(args.call_id, args.from_tag, nth, dialog_words(shard));
 }
 
-Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
+/// The arguments of a change; false: a text does not lie in M.
+bool read_change(const ShardState& shard, Change& c) noexcept {
   Arguments args(shard);
-  Change c;
   for (std::uint32_t* number : {&c.fields,
                                 &c.expected_state,
                                 &c.state,
@@ -133,15 +133,55 @@ Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t gener
   for (Text* text : {&c.callee_tag, &c.callee_contact, &c.callee_route_set, &c.caller_contact,
                      &c.timeout_route, &c.caller_source, &c.callee_source})
     *text = args.text();
+  return args.good();
+}
+
+Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
+  Change c;
+  const bool good = read_change(shard, c);
   // Texts of fields that are not named may be anything.
   constexpr std::uint32_t kTextFields =
       kChangeCalleeLeg | kChangeCalleeContact | kChangeCallerContact | kChangeTimeoutRoute;
   if ((c.fields & kTextFields) == 0)
     c.callee_tag = c.callee_contact = c.callee_route_set = c.caller_contact = c.timeout_route =
         c.caller_source = c.callee_source = {};
-  else if (!args.good())
+  else if (!good)
     return Status::kBadMessage;
   return table_of(shard).change({index, generation}, c, dialog_words(shard));
+}
+
+Status dialog_fork(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
+  Change c;
+  if (!read_change(shard, c)) return Status::kBadMessage;
+  return table_of(shard).fork({index, generation}, c, dialog_words(shard));
+}
+
+Status dialog_early_leg(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
+  Arguments args(shard);
+  NewEarlyLeg leg;
+  leg.tag = args.text(), leg.contact = args.text(), leg.route_set = args.text();
+  leg.cseq = args.number();
+  if (!args.good()) return Status::kBadMessage;
+  return table_of(shard).early_leg({index, generation}, leg, dialog_words(shard));
+}
+
+Status dialog_end_early_leg(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
+  Arguments args(shard);
+  const Text tag = args.text();
+  if (!args.good()) return Status::kBadMessage;
+  return table_of(shard).end_early_leg({index, generation}, tag, dialog_words(shard));
+}
+
+Status dialog_read_early_leg(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                             std::uint32_t offset, std::uint32_t room) noexcept {
+  Arguments args(shard);
+  const Text tag = args.text();
+  if (!args.good() || !shard.in_memory(offset, room)) return Status::kBadMessage;
+  std::size_t length = 0;
+  const Status status =
+      table_of(shard).read_early_leg({index, generation}, tag, {shard.memory + offset, room}, &length);
+  *shard.x(kXArgs) = static_cast<std::uint32_t>(length);
+  return status;
 }
 
 Status dialog_claim_end(ShardState& shard, std::uint32_t index, std::uint32_t generation,
@@ -217,17 +257,18 @@ std::uint32_t dialog_snapshot(ShardState& shard, std::uint32_t index, std::uint3
 }
 
 /// Due dialogs into XList: a shard's own, or those of all shards for the timer worker.
-std::uint32_t dialog_advance(ShardState& shard) noexcept {
+template <auto advance>
+std::uint32_t advance_into_list(ShardState& shard) noexcept {
   std::array<DialogHandle, kAdvanceNodesMax> due;
   static_assert(2 * kAdvanceNodesMax <= kXListWords);
   Table table = table_of(shard);
   const std::uint32_t now = shard.clock.boot_seconds(), workers = shard.segment->workers();
   std::uint32_t count = 0;
   if (shard.owner < workers) {
-    count = table.advance(shard.owner, now, due);
+    count = (table.*advance)(shard.owner, now, due);
   } else {
     for (std::uint32_t owner = 0; owner < workers && count < due.size(); ++owner)
-      count += table.advance(owner, now, std::span(due).subspan(count));
+      count += (table.*advance)(owner, now, std::span(due).subspan(count));
   }
   std::uint32_t* out = shard.x(kXList);
   for (std::uint32_t n = 0; n < count; ++n) {
@@ -235,6 +276,18 @@ std::uint32_t dialog_advance(ShardState& shard) noexcept {
     *out++ = due[n].generation;
   }
   return count;
+}
+
+std::uint32_t dialog_advance(ShardState& shard) noexcept { return advance_into_list<&Table::advance>(shard); }
+
+std::uint32_t dialog_keep_alive_advance(ShardState& shard) noexcept {
+  return advance_into_list<&Table::advance_keep_alive>(shard);
+}
+
+/// The failures of the side in a row are left in XArgs[0].
+Status dialog_probe_answered(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                             std::uint32_t side, std::uint32_t failed) noexcept {
+  return table_of(shard).probe_answered({index, generation}, side, failed != 0, shard.x(kXArgs));
 }
 
 /// XList holds (message, words) pairs of parsed messages in M.
@@ -313,6 +366,10 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_find_call>("dialogFindCall");
   builder.method<&dialog_change>("dialogChange");
   builder.method<&dialog_claim_end>("dialogClaimEnd");
+  builder.method<&dialog_fork>("dialogFork");
+  builder.method<&dialog_early_leg>("dialogEarlyLeg");
+  builder.method<&dialog_end_early_leg>("dialogEndEarlyLeg");
+  builder.method<&dialog_read_early_leg>("dialogReadEarlyLeg");
   builder.method<&dialog_take_cseq>("dialogTakeCSeq");
   builder.method<&dialog_map_cseq>("dialogMapCSeq");
   builder.method<&dialog_sent_cseq>("dialogSentCSeq");
@@ -324,6 +381,8 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_get_variable>("dialogGetVariable");
   builder.method<&dialog_snapshot>("dialogSnapshot");
   builder.method<&dialog_advance>("dialogAdvance");
+  builder.method<&dialog_keep_alive_advance>("dialogKeepAliveAdvance");
+  builder.method<&dialog_probe_answered>("dialogProbeAnswered");
   builder.method<&prefetch>("prefetch");
 }
 

@@ -65,6 +65,40 @@ void write(BlockType& block, const Text (&texts)[count]) noexcept {
   }
 }
 
+/// Writes words and texts one after the other as long as they fit.
+class Writer {
+ public:
+  explicit Writer(std::span<std::uint8_t> out) noexcept : out_(out) {}
+  [[nodiscard]] static constexpr std::size_t bytes_of(Text text) noexcept {
+    return 4 + (text.size() + 3) / 4 * 4;
+  }
+  bool words(std::span<const std::uint32_t> words) noexcept {
+    if (words.size_bytes() > left()) return false;
+    std::memcpy(out_.data() + at_, words.data(), words.size_bytes());
+    at_ += words.size_bytes();
+    return true;
+  }
+  bool text(Text text) noexcept {
+    if (bytes_of(text) > left()) return false;
+    const auto length = static_cast<std::uint32_t>(text.size());
+    std::memset(out_.data() + at_ + bytes_of(text) - 4, 0, 4);  // the padding is in the last four
+    std::memcpy(out_.data() + at_, &length, 4);
+    put(out_.data() + at_ + 4, text);
+    at_ += bytes_of(text);
+    return true;
+  }
+  bool pair(Text first, Text second) noexcept {
+    if (bytes_of(first) + bytes_of(second) > left()) return false;
+    return text(first) && text(second);
+  }
+  [[nodiscard]] std::size_t at() const noexcept { return at_; }
+
+ private:
+  [[nodiscard]] std::size_t left() const noexcept { return out_.size() - at_; }
+  std::span<std::uint8_t> out_;
+  std::size_t at_ = 0;
+};
+
 inline std::uint32_t call_id_bucket(const Segment& segment, const DialogRecord& record) noexcept {
   return bucket_of(record.call_id, segment.header().dialog_buckets);
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "family.h"
 #include "kill_point.h"
 #include "locked.h"
 #include "rebuild.h"
@@ -18,6 +19,9 @@ MemberBlock& member_at(Segment& segment, Block block) noexcept {
 }
 ProfileHead& head_at(Segment& segment, Block block) noexcept {
   return *reinterpret_cast<ProfileHead*>(segment.arena().bytes(block));
+}
+DialogCold& cold_at(Segment& segment, const DialogRecord& record) noexcept {
+  return *reinterpret_cast<DialogCold*>(segment.arena().bytes(record.cold));
 }
 Text value_of(const MemberBlock& member) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(&member + 1), member.value_bytes};
@@ -258,27 +262,48 @@ void Profiles::release(Segment& segment, Block members) noexcept {
   }
 }
 
+void Profiles::move(Segment& segment, Block first, std::uint32_t record) noexcept {
+  for (Block at = first; at != 0; at = member_at(segment, at).next_of_record) {
+    MemberBlock& member = member_at(segment, at);
+    LockGuard guard(bucket_at(segment, head_at(segment, member.head).hash).lock);
+    member.record = record;
+    HOLDFAST_KILL_POINT();
+  }
+}
+
+/// The link to the newest membership of a record that matches; null: it has none.  Its entry is locked.
+Block* Profiles::find_member(DialogRecord& record, const Key& key, bool any_value) const noexcept {
+  for (Block* link = &record.members; *link != 0; link = &member_at(*segment_, *link).next_of_record) {
+    const MemberBlock& member = member_at(*segment_, *link);
+    if (member.profile == key.profile && (any_value || equal(value_of(member), key.value))) return link;
+  }
+  return nullptr;
+}
+
 Status Profiles::leave(DialogHandle handle, std::uint32_t profile, Text value, bool any_value) noexcept {
   if (profile >= segment_->header().profiles) return Status::kOutOfRange;
   const Key key = key_of(profile, value);
   Table::Locked record(*segment_, handle);
   if (!record) return Status::kNotFound;
-  Block* link = &record->members;
-  const auto matches = [&](const MemberBlock& member) {
-    return member.profile == profile && (any_value || equal(value_of(member), key.value));
-  };
-  while (*link != 0 && !matches(member_at(*segment_, *link)))
-    link = &member_at(*segment_, *link).next_of_record;
+  DialogRecord* of = &*record;
+  Block* link = find_member(*of, key, any_value);
+  if (link == nullptr && record->state != kDeleted) {
+    const Family family(*segment_, *record, cold_at(*segment_, *record));
+    for (const std::uint32_t index : family.others()) {
+      of = &segment_->dialog(index);
+      if ((link = find_member(*of, key, any_value)) != nullptr) break;
+    }
+  }
+  if (link == nullptr) return Status::kNotFound;
   const Block found = *link;
-  if (found == 0) return Status::kNotFound;
-  auto& numbers = *reinterpret_cast<DialogCold*>(segment_->arena().bytes(record->cold));
-  undo_.save(&*record, kDialogUndoBytes);
+  DialogCold& numbers = cold_at(*segment_, *of);
+  undo_.save(of, kDialogUndoBytes);
   undo_.save(&numbers, sizeof numbers);
-  if (link != &record->members) undo_.save(link, sizeof *link);
+  if (link != &of->members) undo_.save(link, sizeof *link);
   undo_.mark();
   HOLDFAST_KILL_POINT();
   *link = member_at(*segment_, found).next_of_record;
-  record->version += 1;
+  of->version += 1;
   HOLDFAST_KILL_POINT();
   numbers.member_count -= 1;
   undo_.clear();
@@ -295,10 +320,11 @@ Status Profiles::is_member(DialogHandle handle, std::uint32_t profile, Text valu
   const Key key = key_of(profile, value);
   Table::Locked record(*segment_, handle);
   if (!record) return Status::kNotFound;
-  for (Block at = record->members; at != 0; at = member_at(*segment_, at).next_of_record) {
-    const MemberBlock& member = member_at(*segment_, at);
-    if (member.profile == profile && (any_value || equal(value_of(member), key.value))) return Status::kOk;
-  }
+  if (find_member(*record, key, any_value) != nullptr) return Status::kOk;
+  if (record->state == kDeleted) return Status::kNotFound;
+  const Family family(*segment_, *record, cold_at(*segment_, *record));
+  for (const std::uint32_t index : family.others())
+    if (find_member(segment_->dialog(index), key, any_value) != nullptr) return Status::kOk;
   return Status::kNotFound;
 }
 

@@ -35,7 +35,8 @@ class Profiles {
                             Member* member) noexcept;
   [[nodiscard]] Status attach(Member member, DialogHandle handle) noexcept;
   void give_back(Member member) noexcept;
-  /// Leaves the newest matching membership; `any_value` ignores the value.  kNotFound.
+  /// Leaves the newest matching membership; `any_value` ignores the value.  kNotFound.  Memberships belong to
+  /// the family of a dialog that is up: here and in is_member() its relatives' count as its own, after those.
   [[nodiscard]] Status leave(DialogHandle handle, std::uint32_t profile, Text value, bool any_value) noexcept;
   [[nodiscard]] Status is_member(DialogHandle handle, std::uint32_t profile, Text value,
                                  bool any_value) const noexcept;
@@ -47,6 +48,8 @@ class Profiles {
   /// Gives back what `thread` joined without a dialog: its worker died.  Main thread; returns how many.
   std::uint32_t give_back_all(std::uint32_t thread) noexcept;
 
+  /// Members from `first` on have gone over to the list of another record; its entry is locked.
+  static void move(Segment& segment, Block first, std::uint32_t record) noexcept;
   /// Takes the members of a dialog's list out of their heads and frees them: the record, whose entry is
   /// locked, has already forgotten them.
   static void release(Segment& segment, Block members) noexcept;
@@ -58,6 +61,7 @@ class Profiles {
   struct Key;
   [[nodiscard]] Key key_of(std::uint32_t profile, Text value) const noexcept;
   [[nodiscard]] bool is_mine(Member member) const noexcept;
+  [[nodiscard]] Block* find_member(DialogRecord& record, const Key& key, bool any_value) const noexcept;
   [[nodiscard]] Status enter(const Key& key, std::uint32_t limit, Need need, Block member) noexcept;
   [[nodiscard]] std::uint32_t members_by_record(std::uint32_t profile, Text value, bool any_value,
                                                 std::uint32_t skip,

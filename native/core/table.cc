@@ -5,6 +5,7 @@
 #include <initializer_list>
 
 #include "dialog_blocks.h"
+#include "family.h"
 #include "kill_point.h"
 #include "locked.h"
 #include "profiles.h"
@@ -560,10 +561,12 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
 
   const Block old_cold = fresh_cold != 0 ? record->cold : 0, old_leg = fresh_leg != 0 ? record->callee : 0;
   const bool ends = after == kDeleted && before != kDeleted;
-  const Block left = ends ? record->members : 0;
+  Bequest bequest(*segment_, *record, *numbers, ends);
+  const Block left = ends && !bequest ? record->members : 0;
   undo_.save(&*record, kDialogUndoBytes);
   if (fresh_cold == 0) undo_.save(numbers, sizeof *numbers);
   if (extra != nullptr && fresh_extra == 0) save_truth(*extra);
+  bequest.save(undo_);
   undo_.mark();
   HOLDFAST_KILL_POINT();
 
@@ -617,6 +620,8 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   }
   HOLDFAST_KILL_POINT();
   if (ends) {
+    bequest.hand_over();
+    HOLDFAST_KILL_POINT();
     record->due = record->members = 0;
     numbers->member_count = 0;
     record->holds -= 1;  // the table's own
@@ -641,6 +646,7 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
       wheel.cancel(numbers->extra);
   }
   if (ends) {
+    bequest.settle();
     leave_everything(handle.index, left);
   } else if (has(kChangeDue) && after != kDeleted) {
     Wheel wheel = segment_->dialog_wheel(segment_->owner_of(record->entry));
@@ -666,15 +672,19 @@ Status Table::claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye
   DialogExtra* extra = extra_of(numbers);
   CSeqSteps* steps = steps_of(numbers);
   const std::uint32_t before = record->state;
-  const Block left = record->members;
+  Bequest bequest(*segment_, *record, numbers, true);
+  const Block left = bequest ? 0 : record->members;
   undo_.save(&*record, kDialogUndoBytes);
   undo_.save(&numbers, sizeof numbers);
   if (extra != nullptr) save_truth(*extra);
   if (steps != nullptr) undo_.save(steps, sizeof *steps);
+  bequest.save(undo_);
   undo_.mark();
   HOLDFAST_KILL_POINT();
   record->version += 1;
   poke(record->state, static_cast<std::uint8_t>(kDeleted));
+  HOLDFAST_KILL_POINT();
+  bequest.hand_over();
   HOLDFAST_KILL_POINT();
   record->due = record->members = 0;
   record->bye_owed = static_cast<std::uint8_t>(bye_sides);
@@ -708,6 +718,7 @@ Status Table::claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye
     drop_extra(handle.index, old_extra);
   else if (extra != nullptr)
     segment_->keep_alive_wheel(segment_->owner_of(record->entry)).cancel(numbers.extra);
+  bequest.settle();
   leave_everything(handle.index, left);
   fill(handle.index, kNone, out);
   return Status::kOk;
@@ -824,40 +835,6 @@ Status Table::get_variable(DialogHandle handle, Text key, std::span<std::uint8_t
 // ---- listing, time ----
 
 namespace {
-
-/// Writes words and texts one after the other as long as they fit.
-class Writer {
- public:
-  explicit Writer(std::span<std::uint8_t> out) noexcept : out_(out) {}
-  [[nodiscard]] static constexpr std::size_t bytes_of(Text text) noexcept {
-    return 4 + (text.size() + 3) / 4 * 4;
-  }
-  bool words(std::span<const std::uint32_t> words) noexcept {
-    if (words.size_bytes() > left()) return false;
-    std::memcpy(out_.data() + at_, words.data(), words.size_bytes());
-    at_ += words.size_bytes();
-    return true;
-  }
-  bool text(Text text) noexcept {
-    if (bytes_of(text) > left()) return false;
-    const auto length = static_cast<std::uint32_t>(text.size());
-    std::memset(out_.data() + at_ + bytes_of(text) - 4, 0, 4);  // the padding is in the last four
-    std::memcpy(out_.data() + at_, &length, 4);
-    put(out_.data() + at_ + 4, text);
-    at_ += bytes_of(text);
-    return true;
-  }
-  bool pair(Text first, Text second) noexcept {
-    if (bytes_of(first) + bytes_of(second) > left()) return false;
-    return text(first) && text(second);
-  }
-  [[nodiscard]] std::size_t at() const noexcept { return at_; }
-
- private:
-  [[nodiscard]] std::size_t left() const noexcept { return out_.size() - at_; }
-  std::span<std::uint8_t> out_;
-  std::size_t at_ = 0;
-};
 
 Text as_text(std::string_view text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

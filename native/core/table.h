@@ -203,6 +203,25 @@ class Table {
   [[nodiscard]] Status claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides,
                                  std::uint32_t now_boot, std::uint32_t end_ts, Words out) noexcept;
 
+  /// A further 2xx of the INVITE, of another callee: a sibling in state 3 with entry, Call-ID, caller,
+  /// numbers, flags and variables of the dialog; its own are h_id, callee's leg (the texts and socket that
+  /// kChangeCalleeLeg would take), start_ts and due; in its cookie is the first one's id.  `out` shows it.
+  /// Owner only.  kConflict: one of the family has that tag, `out` shows it.  kRefused: the dialog has had no
+  /// 2xx. kNoMemory, kLimit.
+  ///
+  /// Memberships belong to the family: when the dialog that has them ends, they go to one that is up.
+  [[nodiscard]] Status fork(DialogHandle handle, const Change& leg, Words out) noexcept;
+
+  /// Adds or replaces the early leg of that To tag, in state 1 or 2 (else kConflict).  Owner only.  kLimit:
+  /// kEarlyLegsMax others are kept.
+  [[nodiscard]] Status early_leg(DialogHandle handle, const NewEarlyLeg& leg, Words out) noexcept;
+  /// Removes one.  kNotFound.
+  [[nodiscard]] Status end_early_leg(DialogHandle handle, Text tag, Words out) noexcept;
+  /// The early leg of that tag: its number, then tag, contact and Route set as in a snapshot.  kNotFound,
+  /// kOutOfRange.
+  [[nodiscard]] Status read_early_leg(DialogHandle handle, Text tag, std::span<std::uint8_t> out,
+                                      std::size_t* length) noexcept;
+
   /// The number of a request of our own in `direction`: one more than the highest sent, and remembered;
   /// received numbers not yet seen get one more from now on.  `again`: that request, seen before, is sent
   /// anew under the number taken, and keeps it (an INVITE with credentials; its ACK).  Any thread.
@@ -246,6 +265,14 @@ class Table {
   /// loses it.
   [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_boot,
                                       std::span<DialogHandle> out) noexcept;
+
+  /// The same for keep-alives: a dialog stays due until its next one is set (kChangeKaDue).
+  [[nodiscard]] std::uint32_t advance_keep_alive(std::uint32_t owner, std::uint32_t now_boot,
+                                                 std::span<DialogHandle> out) noexcept;
+  /// A keep-alive to `side` (1 caller, 2 callee) was answered, or `failed`: `failures` of that side in a row
+  /// so far. Any thread.  kConflict: the dialog has ended.
+  [[nodiscard]] Status probe_answered(DialogHandle handle, std::uint32_t side, bool failed,
+                                      std::uint32_t* failures) noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;  // records in use, any state
 

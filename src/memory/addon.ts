@@ -39,6 +39,8 @@ export type SegmentOptions = {
   /** Socket names in order; number 1 is the first: "udp:127.0.0.1:5060". */
   readonly sockets: readonly string[];
   readonly mailboxBytes: number;
+  /** Interval over which keep-alives that became overdue are spread at attach; missing: 30. */
+  readonly keepAliveSeconds?: number;
 };
 
 export type SegmentUsage = {
@@ -250,6 +252,20 @@ export type Shard = {
    *  (offset, length): callee_tag callee_contact callee_route_set caller_contact timeout_route caller_source
    *  callee_source. */
   dialogChange(index: number, generation: number): number;
+  /**
+   * A further 2xx of the INVITE: makes the dialog's sibling, which X[D_*] then shows, in state 3.  XArgs as for dialogChange,
+   * of which it reads due, start_ts and what CHANGE_CALLEE_LEG reads.  Status conflict: one of the family has that tag, and
+   * is shown; refused: the dialog has had no 2xx.  Owner only.
+   */
+  dialogFork(index: number, generation: number): number;
+  /** XArgs: tag, contact, Route set as (offset, length) each, then the CSeq number: adds or replaces the early leg of that
+   *  To tag.  Status limit: EarlyLegsMax others are kept; conflict: the dialog is answered.  Owner only. */
+  dialogEarlyLeg(index: number, generation: number): number;
+  /** XArgs: tag. */
+  dialogEndEarlyLeg(index: number, generation: number): number;
+  /** XArgs: tag.  Copies its CSeq number, tag, contact and Route set to M at `offset`, laid out as a snapshot; XArgs[0] =
+   *  bytes written. */
+  dialogReadEarlyLeg(index: number, generation: number, offset: number, room: number): number;
   dialogClaimEnd(index: number, generation: number, reason: number, byeSides: number, endTs: number): number;
   /**
    * XArgs[0] = CSeq number of a request of our own in `direction`: one more than the highest sent, and remembered; what is
@@ -272,8 +288,15 @@ export type Shard = {
   /** Copies the value to M at `offset`; XArgs[0] = its length. */
   dialogGetVariable(index: number, generation: number, offset: number, room: number): number;
   dialogSnapshot(index: number, offset: number, room: number): number;
-  /** Due dialogs as (index, generation) pairs in XList. */
+  /** Due dialogs as (index, generation) pairs in XList, at most AdvanceNodesMax: a shard's own, or those of all shards for
+   *  the timer worker (owner number = workers).  One stays due, and comes again with the next second, until it is ended or
+   *  its deadline is moved. */
   dialogAdvance(): number;
+  /** The same for keep-alives, until CHANGE_KA_DUE sets the next. */
+  dialogKeepAliveAdvance(): number;
+  /** A keep-alive to `side` (1 caller, 2 callee) has its final answer, or (`failed` 1) none that counts as life; XArgs[0] =
+   *  failures of that side in a row.  Status conflict: the dialog has ended. */
+  dialogProbeAnswered(index: number, generation: number, side: number, failed: number): number;
   /** Brings in the cache lines that the batch's messages will touch: XList holds `count` (message, words) pairs. */
   prefetch(count: number): void;
 

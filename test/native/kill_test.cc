@@ -58,7 +58,7 @@ State state_of(Segment& segment) {
 /// The dialogs that a scenario begins with.
 struct Stage {
   Segment& segment;
-  DialogHandle early, confirmed, ended, early_with_extra, kept_alive;
+  DialogHandle early, confirmed, ended, early_with_extra, kept_alive, early_alone, forked, sibling;
   Member pending = 0;
 };
 
@@ -68,7 +68,7 @@ Stage set_up(TestSegment& t) {
   Table table(*t.segment, 0);
   Profiles profiles(*t.segment, 0);
   DialogWords words{};
-  Stage stage{*t.segment, {}, {}, {}, {}, {}};
+  Stage stage{*t.segment, {}, {}, {}, {}, {}, {}, {}, {}};
   const auto make = [&](unsigned n) {
     check(table.create(TestCall(n).dialog(), words) == Status::kOk, "a dialog is made");
     return handle_of(words);
@@ -91,6 +91,22 @@ Stage set_up(TestSegment& t) {
   c.fields = kChangeState | kChangeTransaction;
   c.state = kEarly, c.transaction_index = 3, c.transaction_generation = 1;
   check(table.change(stage.early_with_extra, c, words) == Status::kOk, "early, with its transaction");
+  for (const char* tag : {"e0", "e1"})
+    check(table.early_leg(stage.early_with_extra, {text(tag), text("sip:e@h"), text("<sip:p;lr>"), 1},
+                          words) == Status::kOk,
+          "an early leg");
+  stage.early_alone = make(5);
+  check(table.early_leg(stage.early_alone, {text("e5"), {}, {}, 1}, words) == Status::kOk, "an early leg");
+  stage.forked = make(6);
+  check(table.change(stage.forked, TestCall(6).answer(), words) == Status::kOk, "answered");
+  check(table.fork(stage.forked, TestCall(66).answer(), words) == Status::kOk, "and once more");
+  stage.sibling = handle_of(words);
+  std::uint32_t failures = 0;
+  check(table.probe_answered(stage.sibling, 1, true, &failures) == Status::kOk, "a keep-alive failed");
+  for (const std::string_view value : {"carol", "dave"})
+    check(profiles.join(stage.forked, 0, text(value), 0, nullptr) == Status::kOk, "joined");
+  check(profiles.join(stage.forked, 1, {}, 0, nullptr) == Status::kOk, "joined");
+  check(profiles.join(stage.sibling, 2, text("gw"), 0, nullptr) == Status::kOk, "joined");
   stage.kept_alive = make(4);
   check(table.change(stage.kept_alive, TestCall(4).answer(), words) == Status::kOk, "answered");
   c = {};
@@ -224,6 +240,46 @@ void numbered_points() {
     std::uint32_t number = 0;
     ok(Table(s.segment, 2).take_cseq(s.kept_alive, kUpstream, 0, &number));
   });
+  kill_everywhere("fork",
+                  [&](Stage& s) { ok(Table(s.segment, 0).fork(s.confirmed, TestCall(77).answer(), words)); });
+  kill_everywhere("fork with numbers taken", [&](Stage& s) {
+    ok(Table(s.segment, 0).fork(s.kept_alive, TestCall(77).answer(), words));
+  });
+  kill_everywhere("memberships to a sibling",
+                  [&](Stage& s) { ok(Table(s.segment, 0).change(s.forked, to_state(kDeleted), words)); });
+  kill_everywhere("memberships to one that has some", [&](Stage& s) {
+    ok(Table(s.segment, 2).claim_end(s.sibling, EndReason::kCommand, 3, 0, 1234, words));
+  });
+  kill_everywhere("leave a sibling's profile",
+                  [&](Stage& s) { ok(Profiles(s.segment, 1).leave(s.sibling, 1, {}, true)); });
+  kill_everywhere("the first early leg", [&](Stage& s) {
+    ok(Table(s.segment, 0).early_leg(s.early, {text("e9"), text("sip:e9@h"), {}, 4}, words));
+  });
+  kill_everywhere("one more early leg", [&](Stage& s) {
+    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e9"), text("sip:e9@h"), {}, 4}, words));
+  });
+  kill_everywhere("another first early leg", [&](Stage& s) {
+    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e1"), text("sip:new@h"), {}, 4}, words));
+  });
+  kill_everywhere("another last early leg", [&](Stage& s) {
+    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e0"), text("sip:new@h"), {}, 4}, words));
+  });
+  kill_everywhere("an early leg less", [&](Stage& s) {
+    ok(Table(s.segment, 0).end_early_leg(s.early_with_extra, text("e0"), words));
+  });
+  kill_everywhere("the last early leg goes",
+                  [&](Stage& s) { ok(Table(s.segment, 0).end_early_leg(s.early_alone, text("e5"), words)); });
+  kill_everywhere("change: failed, with early legs", [&](Stage& s) {
+    ok(Table(s.segment, 0).change(s.early_with_extra, to_state(kDeleted), words));
+  });
+  kill_everywhere("a keep-alive fails", [&](Stage& s) {
+    std::uint32_t failures = 0;
+    ok(Table(s.segment, 2).probe_answered(s.confirmed, 2, true, &failures));
+  });
+  kill_everywhere("a keep-alive is answered again", [&](Stage& s) {
+    std::uint32_t failures = 0;
+    ok(Table(s.segment, 2).probe_answered(s.sibling, 1, false, &failures));
+  });
   kill_everywhere("map a CSeq", [&](Stage& s) {
     std::uint32_t number = 0;
     HOLDFAST_KILL_POINT();
@@ -294,6 +350,42 @@ std::string text_at(const std::string& snapshot, std::uint32_t number) {
   }
 }
 
+/// One of the acts that few calls see.
+void do_rarely(Table& table, DialogHandle handle, std::uint32_t random, std::vector<DialogHandle>& mine,
+               DialogWords& words) {
+  const std::string tag = "t" + std::to_string(random / 16 % 20);
+  std::uint32_t number = 0;
+  Change c;
+  switch (random % 7) {
+    case 0:
+      (void)table.take_cseq(handle, random / 8 % 2 == 0 ? kDownstream : kUpstream, 0, &number);
+      break;
+    case 1:
+      (void)table.early_leg(handle, {text(tag), text("sip:e@h"), {}, random / 512}, words);
+      break;
+    case 2:
+      (void)table.end_early_leg(handle, text(tag), words);
+      break;
+    case 3:
+      (void)table.probe_answered(handle, 1 + random / 8 % 2, random / 32 % 2 == 0, &number);
+      break;
+    case 4:
+      c.callee_tag = text(tag);
+      c.due = 3000, c.start_ts = 1;
+      if (table.fork(handle, c, words) == Status::kOk) mine.push_back(handle_of(words));
+      break;
+    case 5: {
+      DialogHandle due[16];
+      (void)table.advance_keep_alive(random / 8 % 2, 1000 + random / 16 % 100, due);
+      break;
+    }
+    default:
+      c.fields = kChangeKaDue | kChangeSavedDue | kChangeTransaction;
+      c.ka_due = 1000 + random / 8 % 100, c.saved_due = random / 1024 % 2, c.transaction_index = 5;
+      (void)table.change(handle, c, words);
+  }
+}
+
 [[noreturn]] void write_for_ever(Segment& segment, std::uint32_t thread, std::uint32_t seed) {
   std::mt19937 random(seed);
   Table table(segment, thread);
@@ -316,9 +408,11 @@ std::string text_at(const std::string& snapshot, std::uint32_t number) {
     const std::size_t at = random() % mine.size();
     const DialogHandle handle = mine[at];
     const std::string value = "v" + std::to_string(random() % 9);
-    if (act < 50) {
+    if (act < 46) {
       const Change c = marked(random() % 100'000, contact);
       (void)table.change(handle, c, words);
+    } else if (act < 50) {
+      do_rarely(table, handle, random(), mine, words);
     } else if (act < 58) {
       (void)table.change(handle, TestCall(1).answer(), words);
     } else if (act < 64) {
@@ -369,7 +463,8 @@ void check_whole(Segment& segment, unsigned round) {
     check((core_hash(text(call_id)) & (segment.header().hash_size - 1)) == w[kDEntry],
           "the entry is the Call-ID's", round);
     const std::uint32_t number = w[kDFlags];
-    check(w[kDScriptFlags] == number && w[kDProperties] == number && w[kDEndTs] >= (number != 0 ? 1u : 0u),
+    const bool ended_or_forked = w[kDEndTs] >= 1 || w[kDId] != w[kDCookieId];
+    check(w[kDScriptFlags] == number && w[kDProperties] == number && (number == 0 || ended_or_forked),
           "flags are of one change", round);
     const std::string contact = text_at(snapshot, kTextCallerContact);
     if (number != 0) {

@@ -137,3 +137,108 @@ describe('CSeq numbers', () => {
     assert.equal(a.X[words.D_CALLEE_CSEQ], 2);
   });
 });
+
+describe('a call that forks', () => {
+  test('has early legs by tag until its first 2xx', () => {
+    const [index, generation] = make();
+    const early = (tag: string, cseq: number): number => {
+      begin(0);
+      setText(words.X_ARGS, tag);
+      setText(words.X_ARGS + 2, 'sip:carol@10.0.0.3');
+      setText(words.X_ARGS + 4, '<sip:p1;lr>');
+      a.X[words.X_ARGS + 6] = cseq;
+      return a.shard.dialogEarlyLeg(index, generation);
+    };
+    assert.equal(early('c3', 7), STATUS.ok);
+    assert.equal(early('d4', 7), STATUS.ok);
+    assert.equal(early('d4', 8), STATUS.ok);
+    assert.equal(a.X[words.D_EARLY_LEGS], 2);
+    begin(0);
+    setText(words.X_ARGS, 'd4');
+    assert.equal(a.shard.dialogReadEarlyLeg(index, generation, at, 256), STATUS.ok);
+    const length = a.X[words.X_ARGS]!;
+    const copy = Buffer.from(a.M.subarray(at, at + length));
+    assert.equal(copy.readUInt32LE(0), 8);
+    assert.equal(copy.toString('latin1', 8, 10), 'd4');
+    begin(0);
+    setText(words.X_ARGS, 'c3');
+    assert.equal(a.shard.dialogEndEarlyLeg(index, generation), STATUS.ok);
+    assert.equal(a.X[words.D_EARLY_LEGS], 1);
+    answer(index, generation);
+    assert.equal(a.X[words.D_EARLY_LEGS], 0);
+    assert.equal(early('e5', 7), STATUS.conflict);
+  });
+
+  test('has a sibling for each further 2xx, which a request finds by its tags', () => {
+    const [index, generation] = make();
+    const fork = (tag: string): number => {
+      begin(0);
+      setText(record.A_CALLEE_TAG, tag);
+      setText(record.A_CALLEE_CONTACT, 'sip:carol@10.0.0.3');
+      a.X[record.A_CALLEE_SOCKET] = 1;
+      a.X[record.A_START_TS] = 1_700_000_002;
+      a.X[record.A_DUE] = 9000;
+      return a.shard.dialogFork(index, generation);
+    };
+    assert.equal(fork('c3'), STATUS.refused);
+    answer(index, generation);
+    const id = a.X[words.D_ID]!;
+    assert.equal(fork('c3'), STATUS.ok);
+    const sibling = a.X[words.D_INDEX]!;
+    assert.notEqual(sibling, index);
+    assert.equal(a.X[words.D_COOKIE_ID], id);
+    assert.equal(a.X[words.D_STATE], 3);
+    assert.equal(a.X[words.D_DUE], 9000);
+    assert.equal(fork('c3'), STATUS.conflict);
+    assert.equal(a.X[words.D_INDEX], sibling);
+    begin(record.CHANGE_STATE);
+    a.X[record.A_STATE] = 5;
+    assert.equal(a.shard.dialogChange(index, generation), STATUS.ok);
+    begin(0);
+    setText(words.X_ARGS, 'call@h');
+    setText(words.X_ARGS + 2, 'a1');
+    setText(words.X_ARGS + 4, 'c3');
+    assert.equal(a.shard.dialogFindByCallId(), STATUS.ok);
+    assert.equal(a.X[words.D_INDEX], sibling);
+    assert.equal(a.X[words.D_COOKIE_ID], id);
+    assert.equal(addon.audit(bench.segment), 0);
+  });
+});
+
+describe('keep-alives', () => {
+  test("come to their owner's shard, or all of them to the timer worker, as deadlines do", () => {
+    const timer = bench.open(2);
+    const [index, generation] = make();
+    answer(index, generation);
+    const owner = a.shard.ownerOf(a.X[words.D_ENTRY]!);
+    const [mine, other] = owner === 0 ? [a, bench.open(1)] : [bench.open(1), a];
+    for (const opened of [timer, mine, other]) opened.shard.receive();
+    const now = a.shard.nowBootSeconds();
+    begin(record.CHANGE_KA_DUE | record.CHANGE_DUE);
+    a.X[record.A_KA_DUE] = now + 30;
+    a.X[record.A_DUE] = now + 30;
+    assert.equal(a.shard.dialogChange(index, generation), STATUS.ok);
+    const due = (opened: OpenedShard, name: 'dialogKeepAliveAdvance' | 'dialogAdvance'): number[] => {
+      opened.shard.receive();
+      return [...opened.X.subarray(k('XList'), k('XList') + 2 * opened.shard[name]())];
+    };
+    for (const name of ['dialogKeepAliveAdvance', 'dialogAdvance'] as const) {
+      bench.wire.setTime(29_000);
+      assert.deepEqual(due(timer, name), []);
+    }
+    for (const [second, name] of [
+      [40_000, 'dialogKeepAliveAdvance'],
+      [50_000, 'dialogAdvance'],
+    ] as const) {
+      bench.wire.setTime(second);
+      assert.deepEqual(due(other, name), []);
+      assert.deepEqual(due(mine, name), [index, generation]);
+      bench.wire.setTime(second + 2000);
+      assert.deepEqual(due(timer, name), [index, generation]);
+    }
+    assert.equal(a.shard.dialogProbeAnswered(index, generation, 2, 1), STATUS.ok);
+    assert.equal(a.X[words.X_ARGS], 1);
+    a.shard.dialogLoad(index, generation);
+    assert.equal(a.X[words.D_KA_FAILURES], 1 << 16);
+  });
+});
