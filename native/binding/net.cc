@@ -63,8 +63,8 @@ namespace {
 void close_loop(Loop* loop);
 
 /// Calls back; false when the environment can no longer run JavaScript, or the callback threw (which ends the
-/// worker).
-bool call_back(Loop* loop, Callback which, std::uint32_t count) {
+/// worker).  `said_true`: whether it returned true.
+bool call_back(Loop* loop, Callback which, std::uint32_t count, bool* said_true = nullptr) {
   if (loop->callbacks[which] == nullptr || loop->closing) return !loop->closing;
   napi_env env = loop->env;
   napi_handle_scope scope = nullptr;
@@ -82,11 +82,12 @@ bool call_back(Loop* loop, Callback which, std::uint32_t count) {
     close_loop(loop);
     napi_fatal_exception(env, error);
   }
+  if (said_true != nullptr && status == napi_ok && !pending) napi_get_value_bool(env, result, said_true);
   napi_close_handle_scope(env, scope);
   return status == napi_ok && !pending && !loop->closing;
 }
 
-void arm_timer(Loop* loop);
+void arm_timer(Loop* loop, bool at_once = false);
 
 /// Microseconds until onTick is due, as far as the loop's own time tells.
 std::uint64_t until_timer(const Loop* loop) noexcept {
@@ -154,6 +155,7 @@ void rounds(Loop* loop) {
     now = microseconds();
     if (now - began >= kStayMicroseconds) break;
     if (road.arrived == kBatchMax || road.mailboxes.has_datagrams(shard.owner)) continue;
+    if (road.mailboxes.letters(shard.owner) != 0) continue;  // more than one turn's
     if (loop->window.wait(now) != 0) continue;
     const std::uint64_t left = std::min(kStayMicroseconds - (now - began), until_timer(loop));
     if (left == 0 || !wait_for_more(loop, left)) break;
@@ -178,16 +180,17 @@ void on_timer(uv_timer_t* handle) {
   Loop* loop = static_cast<Loop*>(handle->data);
   loop->timer_at = 0;
   loop->shard.clock.read();
-  if (call_back(loop, kOnTick, 0) && end_of_batch(loop)) arm_timer(loop);
+  bool more = false;
+  if (call_back(loop, kOnTick, 0, &more) && end_of_batch(loop)) arm_timer(loop, more);
 }
 
 /// The timer runs to the next slot of the wheel that is not empty, and to a second at most.
-void arm_timer(Loop* loop) {
+void arm_timer(Loop* loop, bool at_once) {
   if (loop->closing) return;
   ShardState& shard = loop->shard;
   const std::uint32_t ticks = shard.transactions.quiet_ticks(shard.owner, shard.clock.tick(), kTimerTicksMax);
   // Behind: the next tick comes at once, after the event loop's turn.
-  const bool late = ticks == 0 || shard.segment->dialog_wheel(shard.owner).behind(shard.clock.boot_seconds());
+  const bool late = at_once || ticks == 0 || shard.is_behind();
   const std::uint64_t delay = late ? 1 : std::uint64_t{ticks} * kTickMilliseconds;
   const std::uint64_t at = uv_now(loop->uv) + delay;
   if (loop->timer_at != 0 && loop->timer_at <= at) return;

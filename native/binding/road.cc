@@ -22,8 +22,14 @@ bool may_be_response(std::span<const std::uint8_t> datagram) noexcept {
 std::uint32_t Road::owner_of(std::span<const std::uint8_t> datagram) const noexcept {
   const Segment& segment = *shard.segment;
   if (segment.workers() == 1 && !may_be_response(datagram)) return shard.owner;
-  const Scan found = scan(datagram, segment.owners());
-  if (found.has_branch) return found.branch.owner;
+  // A branch that names nobody is forged, or of another time: the Call-ID decides.
+  const Scan found = scan(datagram, shard.owners());
+  if (found.has_branch) {
+    // Only a reply that its owner will know takes room in the owner's mailbox; a forged one is dropped here.
+    const BranchName& name = found.branch;
+    const bool known = name.owner == shard.owner || shard.transactions.knows(name);
+    return known ? name.owner : shard.owner;
+  }
   if (found.call_id_length == 0) return shard.owner;
   return segment.owner_of(segment.entry_of(datagram.subspan(found.call_id_offset, found.call_id_length)));
 }

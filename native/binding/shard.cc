@@ -57,6 +57,15 @@ std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id) {
   return nullptr;
 }
 
+bool ShardState::is_behind() const noexcept {
+  const std::uint32_t now = clock.boot_seconds(), workers = segment->workers();
+  if (owner < workers) return !has_timer_worker && segment->dialog_wheel(owner).behind(now);
+  for (std::uint32_t shard = 0; shard < workers; ++shard) {
+    if (segment->dialog_wheel(shard).behind(now)) return true;
+  }
+  return false;
+}
+
 // -- one shard
 // ---------------------------------------------------------------------------------------------------------
 
@@ -142,6 +151,8 @@ Napi::Value open_shard(const Napi::CallbackInfo& info) {
   if (!shard->memory || !shard->exchange)
     return refuse("memory or exchange: too small, or not of the kind that is needed");
   shard->receive_window_ms = std::clamp(number_of(options, "receiveWindowMs", 0), 0.0, kReceiveWindowMsMax);
+  const Napi::Value timer = options.Get("timerWorker");
+  shard->has_timer_worker = timer.IsBoolean() && timer.As<Napi::Boolean>().Value();
   if (!make_road(env, *shard, options.Get("wire"))) return env.Undefined();
   shard->clock.publish(shard->x(kXClock));
   // A successor finds what its predecessor had in hand.

@@ -89,6 +89,8 @@ struct ShardState : Closable {
   Road* road = nullptr;
   Loop* loop = nullptr;  // while started
   double receive_window_ms = 0;
+  /// A timer worker of its own keeps the dialogs' time, under the owner number after the last shard's.
+  bool has_timer_worker = false;
   Napi::ObjectReference kept_arrays;         // M and X
   std::vector<std::shared_ptr<void>> rooms;  // what other rooms keep for the shard
 
@@ -102,6 +104,12 @@ struct ShardState : Closable {
     if (!in_memory(offset, length)) return {};
     return {memory + offset, length};
   }
+  /// Owner numbers that somebody answers to are below this.
+  [[nodiscard]] std::uint32_t owners() const noexcept {
+    return has_timer_worker ? segment->owners() : segment->workers();
+  }
+  /// The shard has seconds to walk in the dialog wheels that it advances.
+  [[nodiscard]] bool is_behind() const noexcept;
   [[nodiscard]] std::uint32_t* x(std::uint32_t word) const noexcept { return exchange + word; }
   [[nodiscard]] Transactions::Registers registers() const noexcept {
     return Transactions::Registers(exchange + kXTransaction, kRegisterWords);

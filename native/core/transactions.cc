@@ -233,6 +233,17 @@ bool Transactions::is_owned_by(std::uint32_t index, std::uint32_t owner) const n
   return is_live(index) && record(index)[kTOwner] == owner;
 }
 
+bool Transactions::knows(const BranchName& name) const noexcept {
+  if (name.index == 0 || name.index > transactions_max_) return false;
+  // Its owner may be writing it: these words stay what they are as long as the transaction lives.
+  std::uint32_t* const r = record(name.index);
+  const auto word = [r](HeadWord at) {
+    return std::atomic_ref<std::uint32_t>(r[at]).load(std::memory_order_relaxed);
+  };
+  return word(kTIndex) == name.index && word(kTGeneration) == name.generation &&
+         word(kTOwner) == name.owner && word(kTLoopHash) == name.hash;
+}
+
 bool Transactions::matches(Registers registers) const noexcept {
   return is_live(registers[kTIndex]) && record(registers[kTIndex])[kTGeneration] == registers[kTGeneration];
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include "arena.h"
+#include "branch_name.h"
 #include "status.h"
 #include "undo.h"
 #include "wheel.h"
@@ -176,6 +177,9 @@ class Transactions {
                                         std::span<const std::uint8_t> bytes) noexcept;
   /// Gives back what a finished transaction no longer needs: the request and all edits.
   void shed(Registers registers) noexcept;
+
+  /// Whether `name` is that of a branch of a live transaction of `name.owner`, hash and all.  Any thread.
+  [[nodiscard]] bool knows(const BranchName& name) const noexcept;
 
   /// Takes at most `out.size()` records whose earliest deadline is past out of the owner's wheel; each is
   /// named by its index in `out`.  The caller loads, acts and stores (which arms again).

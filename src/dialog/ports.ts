@@ -49,17 +49,24 @@ export type OwnRequest = {
 /**
  * Who owns a dialog: the shard where what operators' code sees of it runs.
  *
- * Called by whoever ends a call or hears the answers to its BYEs, wherever that is.
+ * Called by whoever ends a call, hears the answers to its BYEs or keeps the time: directly on the owner, by letter from
+ * the timer worker (server/letters.ts).  A letter may come late: what no longer applies is not done.
  */
 export interface Owners {
+  /** Whether the owner of a hash entry can be told of one more dialog; asked before anything is begun. */
+  hasRoom(entry: number): boolean;
   /**
    * An answered call was ended by dialogClaimEnd: its effects are due, then the table lets go of it.
    *
    * @param how ENDED_BY_BYE, EXPIRED, EXPIRED_WITH_BYE of effects.ts
    */
   ended(index: number, generation: number, from: number, how: number): void;
-  /** A BYE of ours has its final answer, the first of them; `message` null: none came. */
+  /** A BYE of ours has its final answer, the first of them; `message` null: none came, or another thread heard it. */
   byeAnswered(index: number, generation: number, message: Message | null): void;
+  /** An answered call's time is over, and its timeout route has not been asked. */
+  timeoutRoute(index: number, generation: number): void;
+  /** An unanswered call's time is over. */
+  endEarly(index: number, generation: number): void;
 }
 
 /** Sends requests of our own; the proxy core. */

@@ -21,7 +21,6 @@ import {
   T_DIALOG_INDEX,
   T_DIRECTION,
   X_ARGS,
-  X_LIST,
 } from '../memory/words.js';
 import { type Random, systemRandom } from '../random.js';
 import type { Message } from '../sip/message.js';
@@ -49,6 +48,7 @@ import { DialogContext } from './context.js';
 import { CookieReader, writeCookie } from './cookie.js';
 import { Desk } from './desk.js';
 import { type Snapshot, TEXT_TIMEOUT_ROUTE } from './dialog.js';
+import { DueDialogs } from './due.js';
 import { Effects, ENDED_BY_BYE } from './effects.js';
 import { Ending } from './ending.js';
 import { Inquiry } from './inquiry.js';
@@ -90,6 +90,10 @@ export type TrackerParts = {
   /** Sends requests of our own; left out: none can be sent. */
   readonly sender?: Sender;
   readonly random?: Random;
+  /** Who is told of dialogs whose time is over; left out: this tracker itself; null: a timer worker keeps the time. */
+  readonly owners?: Owners | null;
+  /** Milliseconds of a clock that never goes back; left out: it stands still. */
+  readonly nowMs?: () => number;
   /** All records, to look after what a dead worker left; left out: nobody looks. */
   readonly walk?: Walk;
 };
@@ -98,8 +102,6 @@ export type TrackerParts = {
 export const TRANSACTION_MADE_DIALOG = 4;
 const DIRECTION_MASK = 3;
 
-/** Dialogs whose time is over that one tick takes on: two words each. */
-const DUE_PER_TICK_MAX = 256;
 /** Contexts kept for the next suspended route. */
 const SPARE_CONTEXTS_MAX = 64;
 /** What the log calls a cookie that was not believed. */
@@ -142,7 +144,7 @@ export class DialogTracker implements Owners {
   private readonly sweep: Sweep | null;
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
-  private readonly due = new Uint32Array(2 * DUE_PER_TICK_MAX);
+  private readonly due: DueDialogs | null;
   private readonly spareContexts: DialogContext[] = [];
 
   constructor(parts: TrackerParts) {
@@ -178,8 +180,10 @@ export class DialogTracker implements Owners {
     this.lifetime = new Lifetime(params);
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, log);
     this.within = new RequestsWithin(this.desk, this.lifetime);
-    const { random = systemRandom, sender = NOBODY, walk } = parts;
-    this.ending = new Ending(this.desk, sender, this, params, log);
+    const { nowMs = () => 0, random = systemRandom, sender = NOBODY, walk } = parts;
+    const owners = parts.owners ?? this;
+    this.ending = new Ending(this.desk, sender, owners, params, log);
+    this.due = parts.owners === null ? null : new DueDialogs(this.records, this.ending, owners, nowMs);
     this.refer = new Refer(this.desk, sender, params);
     this.bridge = new Bridge(sender, params, random, log);
     this.inquiry = new Inquiry(this.desk, sender, params);
@@ -337,10 +341,50 @@ export class DialogTracker implements Owners {
   /** Ends dialogs whose time is over, a bounded number of them, and looks after a few others. */
   tick(): void {
     this.sweep?.tick();
-    const count = Math.min(this.native.dialogAdvance(), DUE_PER_TICK_MAX);
-    const { due, x } = this;
-    for (let n = 0; n < 2 * count; n++) due[n] = x[X_LIST + n]!;
-    for (let n = 0; n < count; n++) this.timeIsOver(due[2 * n]!, due[2 * n + 1]!);
+    this.due?.tick();
+  }
+
+  /** The last tick left some for the next, which should come soon. */
+  get isBehind(): boolean {
+    return this.due?.isBehind ?? false;
+  }
+
+  // ---- Owners ------------------------------------------------------------------------------------------------------
+
+  hasRoom(_entry: number): boolean {
+    return true;
+  }
+
+  ended(index: number, generation: number, from: number, how: number): void {
+    const { desk, records, x } = this;
+    if (!records.load(index, generation) || x[D_STATE] !== DELETED) return;
+    if (how !== ENDED_BY_BYE) this.log.warn('dialog_expired', this.tellWho(index, generation));
+    desk.enter(index, generation, 0);
+    desk.act(from, DELETED, index, generation, null, 0, how);
+    desk.leave();
+    desk.letGo(index, generation);
+  }
+
+  byeAnswered(index: number, generation: number, message: Message | null): void {
+    this.desk.enter(index, generation, 0);
+    this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 0);
+    this.desk.leave();
+  }
+
+  timeoutRoute(index: number, generation: number): void {
+    const { records, x } = this;
+    if (!records.load(index, generation) || x[D_STATE] === DELETED) return;
+    if (x[D_DUE] === 0 || x[D_DUE]! > this.native.nowBootSeconds()) return;
+    this.runTimeoutRoute(index, generation);
+    this.ending.expire(index, generation);
+  }
+
+  endEarly(index: number, generation: number): void {
+    const { desk, native, records, x } = this;
+    if (!records.load(index, generation) || x[D_STATE]! > EARLY) return;
+    if (x[D_DUE] === 0 || x[D_DUE]! > native.nowBootSeconds() || !desk.hold(index, generation)) return;
+    this.invite.fail(null, 'end', index, generation);
+    desk.letGo(index, generation);
   }
 
   // ---- listings and restoring --------------------------------------------------------------------------------------
@@ -584,44 +628,11 @@ export class DialogTracker implements Owners {
 
   // ---- ends --------------------------------------------------------------------------------------------------------
 
-  private timeIsOver(index: number, generation: number): void {
-    const { desk, native, records, x } = this;
-    if (!records.load(index, generation)) return;
-    const from = x[D_STATE]!;
-    if (from === DELETED) return;
-    if (from <= EARLY) {
-      if (x[D_DUE] === 0 || x[D_DUE]! > native.nowBootSeconds() || !desk.hold(index, generation)) return;
-      this.invite.fail(null, 'end', index, generation);
-    } else {
-      if (x[record.D_TIMEOUT_ROUTE] !== 0) this.runTimeoutRoute(index, generation);
-      this.ending.expire(index, generation);
-      return;
-    }
-    desk.letGo(index, generation);
-  }
-
-  /** A call was ended by ending.ts: its effects, and then the table lets go of it. */
-  ended(index: number, generation: number, from: number, how: number): void {
-    const { desk } = this;
-    if (how !== ENDED_BY_BYE) this.log.warn('dialog_expired', this.tellWho(index, generation));
-    desk.enter(index, generation, 0);
-    desk.act(from, DELETED, index, generation, null, 0, how);
-    desk.leave();
-    desk.letGo(index, generation);
-  }
-
-  /** A BYE of ours has its final answer, the first of them. */
-  byeAnswered(index: number, generation: number, message: Message | null): void {
-    this.desk.enter(index, generation, 0);
-    this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 0);
-    this.desk.leave();
-  }
-
   /**
    * Runs the timeout route of an answered call, if its script has one of that name; the route sees the dialog and no
    * message, and may move the deadline.  [spec 3.4]
    */
-  runTimeoutRoute(index: number, generation: number): void {
+  private runTimeoutRoute(index: number, generation: number): void {
     const { desk, records, x } = this;
     if (!records.load(index, generation)) return;
     if (x[D_STATE] !== CONFIRMED_NO_ACK && x[D_STATE] !== CONFIRMED) return;

@@ -131,6 +131,9 @@ export type ShardOptions = {
   /** Registers and exchange words, see the Shard calls; at least `layout().ExchangeWords` words. */
   readonly exchange: Uint32Array;
   readonly receiveWindowMs: number;
+  /** A timer worker runs, under the owner number after the last shard's: it advances all dialog wheels, and its replies
+   *  are steered to its mailbox.  Left out: each shard advances its own. */
+  readonly timerWorker?: boolean;
   /** Left out: the process's sockets.  null: no network at all, with the machine's clock. */
   readonly wire?: MemoryWire | null;
 };
@@ -147,13 +150,13 @@ export type Shard = {
   /**
    * Starts polling: `onBatch(n)` for n datagrams described in XBatch, after which the native side flushes what was sent
    * and takes the slots back (unless kept); `onTick()` when a timer may be due, every 10 ms at most and once a second at
-   * least; `onLetters(n)` for n waiting control letters; `onSendFailed(n)` for n failed sends, FailureWords words each in
+   * least, and at once after the event loop's turn if it returns true; `onLetters(n)` for n waiting control letters; `onSendFailed(n)` for n failed sends, FailureWords words each in
    * XList: tag, branch (NoBranch unless transactionSendBranch queued it), errno.  What a callback queued is sent when it
    * returns; a continuation that runs outside of them calls flush() itself.  An exception out of a callback ends the worker.
    */
   start(
     onBatch: (count: number) => void,
-    onTick: () => void,
+    onTick: () => unknown,
     onLetters: (count: number) => void,
     onSendFailed?: (count: number) => void,
   ): void;

@@ -77,7 +77,8 @@ class Process implements Runtime {
   constructor(config: Config, segment: SegmentId) {
     this.#config = config;
     this.#id = segment;
-    this.owners = Array.from({ length: config.workers }, (_, n) => n);
+    const timerWorkers = config.params.dialog.timer_procs === 1 ? 1 : 0;
+    this.owners = Array.from({ length: config.workers + timerWorkers }, (_, n) => n);
     const usage = addon.segmentUsage(segment);
     this.segment = {
       path: config.segmentPath,
@@ -100,7 +101,7 @@ class Process implements Runtime {
     };
     this.#started.add(owner);
     return startThread(new URL('./worker.js', import.meta.url), data, owner, this.#heartbeats, {
-      name: `shard ${owner}`,
+      name: owner < this.#config.workers ? `shard ${owner}` : 'timer',
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
   }

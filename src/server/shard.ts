@@ -39,6 +39,7 @@ import type { Message } from '../sip/message.js';
 import { W_CALL_ID_LEN, W_CALL_ID_OFF, WORDS } from '../sip/words.js';
 import { SYSTEM_DIRECTORY, SystemDirectory } from '../transport/directory.js';
 import { Resolver } from '../transport/resolve.js';
+import { deliver, Letters } from './letters.js';
 
 export type ShardOptions = {
   readonly config: Config;
@@ -63,6 +64,8 @@ const KEEP_ALIVE_BYTES_MAX = 4;
 /** Scratch that the handling of one datagram may need before it asks again: header text of all its branches. */
 const ROOM_PER_DATAGRAM_BYTES = 256 * 1024;
 const FAILURES_MAX = constant('FailuresMax');
+/** Letters handled before datagrams have their turn again. */
+const LETTERS_PER_TURN_MAX = 64;
 
 export class ShardCore implements ShardPort {
   readonly native: Shard;
@@ -73,18 +76,22 @@ export class ShardCore implements ShardPort {
   private readonly x: Uint32Array;
   private readonly workers: number;
   private readonly owner: number;
+  /** null: this thread tells nobody by letter. */
+  private readonly outgoing: Letters | null;
   private readonly log: OnceAMinute;
   private readonly failures = new Uint32Array(FAILURES_MAX * FAILURE_WORDS);
 
   constructor(options: ShardOptions) {
     const { config, segment, owner, routes, log } = options;
     const memory = new ShardMemory();
+    const timerWorker = config.params.dialog.timer_procs === 1;
     const opened = addon.openShard({
       segment,
       owner,
       memory: memory.bytes,
       exchange: memory.exchange,
       receiveWindowMs: config.params.core.receive_window_ms,
+      timerWorker,
       ...(options.wire === undefined ? {} : { wire: options.wire }),
     });
     const tally = new Tally(opened, memory.exchange);
@@ -97,6 +104,10 @@ export class ShardCore implements ShardPort {
     this.log = faults;
     this.w = new Workspace(this.native, memory, tally, config.listen, config.params, owner, faults);
     this.runner = new ScriptRunner(this.w, routes, log);
+    const isTimerWorker = timerWorker && owner === config.workers;
+    this.outgoing = isTimerWorker ? new Letters(this.native, memory.exchange, faults) : null;
+    const owners = timerWorker ? { owners: this.outgoing } : {};
+    const walk = { owner, next: (cursor: number) => addon.nextDialog(segment, cursor) };
     this.tracker = new DialogTracker({
       native: this.native,
       memory,
@@ -113,7 +124,9 @@ export class ShardCore implements ShardPort {
         endInvite: (index, generation, code, reason) =>
           this.core.own.endInvite(index, generation, code, reason),
       },
-      walk: { owner, next: (cursor) => addon.nextDialog(segment, cursor) },
+      ...owners,
+      nowMs: () => clock.monotonicMs(),
+      ...(isTimerWorker ? {} : { walk }),
     });
     const resolver = options.resolver ?? resolverOf(config, clock, options.random ?? systemRandom);
     this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
@@ -125,22 +138,21 @@ export class ShardCore implements ShardPort {
     this.native.start(
       (count) => this.batch(count),
       () => this.tick(),
-      (count) => {
-        this.letters(count);
-        this.w.tally.post();
-      },
+      () => void this.letters(),
       (count) => this.handleFailures(Math.min(count, FAILURES_MAX)),
     );
   }
 
-  /** Without start(): takes what has arrived, handles it and sends; how many datagrams that was. */
+  /** Without start(): takes what has arrived, handles it and sends; how many datagrams and letters that was. */
   receive(): number {
     const count = this.native.receive();
     if (count > 0) {
       this.batch(count);
       this.flush();
     }
-    return count;
+    const letters = this.letters();
+    if (letters > 0) this.flush();
+    return count + letters;
   }
 
   /** Serves no more, and lets go of the segment.  Not from within a route. */
@@ -191,16 +203,26 @@ export class ShardCore implements ShardPort {
     return false;
   }
 
-  /** Timers that are due. */
-  tick(): void {
+  /** Timers that are due.  True: there are more. */
+  tick(): boolean {
     this.w.scratch.reset();
+    this.outgoing?.flush();
     this.core.tick();
     this.flush();
+    return this.tracker.isBehind;
   }
 
-  /** Control letters of other threads: there are none to this shard yet, so whatever comes is our own mistake. */
-  private letters(_count: number): void {
-    while (this.native.take() > 0) this.log.error('unknown_letter', { kind: this.x[X_ARGS]! });
+  /** Letters of other threads, a bounded number of them; how many that were. */
+  private letters(): number {
+    let taken = 0;
+    for (; taken < LETTERS_PER_TURN_MAX; taken++) {
+      const words = this.native.take();
+      if (words === 0) break;
+      this.w.makeRoom(ROOM_PER_DATAGRAM_BYTES);
+      if (!deliver(this.x, words, this.tracker)) this.log.error('unknown_letter', { kind: this.x[X_ARGS]! });
+    }
+    this.w.tally.post();
+    return taken;
   }
 
   /** Sends what is queued; branches whose datagram could not be sent fail, which may send more. */

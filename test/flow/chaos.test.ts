@@ -68,7 +68,8 @@ async function play(seed: number): Promise<number> {
     ['routes', [pick(POLICIES)]],
     ['set', [`dialog:default_timeout=${LIFETIME_SECONDS}`, 'dialog:profiles_with_value=caller']],
   ]);
-  const world = await World.open({ workers: 1 + random.below(2), seed, settings });
+  const timerWorker = seed % 2 === 1;
+  const world = await World.open({ workers: 1 + random.below(2), timerWorker, seed, settings });
   const open: { agent: string; call: string; message: WireMessage }[] = [];
   let heard = 0;
   const listen = (): void => {

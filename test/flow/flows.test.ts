@@ -14,10 +14,15 @@ for (const file of readdirSync(FOLDER).sort()) {
   const flow = readFlow(readFileSync(`${FOLDER}/${file}`, 'utf8'));
   describe(`${file}: ${flow.title}`, () => {
     const fixed = flow.settings.get('workers')?.[0];
-    if (fixed === undefined) test('one worker', () => playFlow(flow, 1, 1));
+    if (fixed === undefined) {
+      test('one worker that keeps its own time', () => playFlow(flow, 1, 1, false));
+      test('one worker and the timer worker', () => playFlow(flow, 1, 1));
+    }
     const seeds = Number(flow.settings.get('seeds')?.[0] ?? SEEDS);
     for (let seed = 1; seed <= seeds; seed++) {
-      test(`two workers, seed ${seed}`, () => playFlow(flow, Number(fixed ?? 2), seed));
+      const timer = seed % 2 === 1;
+      test(`two workers${timer ? ' and the timer worker' : ''}, seed ${seed}`, () =>
+        playFlow(flow, Number(fixed ?? 2), seed, timer));
     }
   });
 }

@@ -48,6 +48,31 @@ std::uint32_t& branch_word(Words& words, std::uint32_t branch, std::uint32_t wor
 
 }  // namespace
 
+TEST_CASE(
+    "transactions: a reply is known by owner, handle and hash of a live transaction, by none of them alone") {
+  Fixture f;
+  Words words;
+  REQUIRE(f.create(7, words) == Status::kOk);
+  words[kTLoopHash] = 0x89abcdef;
+  REQUIRE(f.transactions.store(words) == Status::kOk);
+  const BranchName ours{0, words[kTIndex], words[kTGeneration], 3, 0x89abcdef};
+  CHECK(f.transactions.knows(ours));
+  for (const auto part :
+       {&BranchName::owner, &BranchName::index, &BranchName::generation, &BranchName::hash}) {
+    BranchName forged = ours;
+    forged.*part += 1;
+    CHECK(!f.transactions.knows(forged));
+  }
+  BranchName none = ours;
+  for (const std::uint32_t index : {0u, 0xffffffffu}) {
+    none.index = index;
+    CHECK(!f.transactions.knows(none));
+  }
+  f.transactions.free(ours.index);
+  CHECK(!f.transactions.knows(ours));
+  CHECK(f.empty());
+}
+
 TEST_CASE("transactions: a record keeps the request, is found by key and by handle, and leaves nothing") {
   Fixture f;
   Words words, found;

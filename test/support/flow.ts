@@ -60,6 +60,8 @@ export type Datagram = {
 
 export type WorldOptions = {
   readonly workers: number;
+  /** Whether a timer worker keeps the dialogs' time; left out: as by default. */
+  readonly timerWorker?: boolean;
   readonly seed: number;
   readonly settings: ReadonlyMap<string, readonly string[]>;
 };
@@ -120,7 +122,10 @@ export class World {
     });
     this.wire = addon.createMemoryWire(this.segment, listen, config.workers);
     this.wire.setTime(this.nowMs);
-    for (let owner = 0; owner < config.workers; owner++) this.shards.push(this.#openShard(owner));
+    const timerWorkers = config.params.dialog.timer_procs;
+    for (let owner = 0; owner < config.workers + timerWorkers; owner++) {
+      this.shards.push(this.#openShard(owner));
+    }
     this.#usedAtStart = this.usage().usedBytes;
     for (const line of [
       'caller 192.0.2.10:5060',
@@ -149,6 +154,7 @@ export class World {
     const written = (options.settings.get('listen') ?? ['udp:192.0.2.1:5060']).flatMap((line) =>
       line.split(/\s+/),
     );
+    if (options.timerWorker !== undefined) set.push(`dialog:timer_procs=${options.timerWorker ? 1 : 0}`);
     const config = await defaultConfig(...set);
     const listen = written.map((one) => {
       const found = /^udp:(.+):(\d+)$/.exec(one);
@@ -402,9 +408,14 @@ function noteOwnAnswers(shard: ShardCore, note: (event: string, dialog: number) 
   };
 }
 
-/** Plays `flow` once. */
-export async function playFlow(flow: FlowText, workers: number, seed: number): Promise<void> {
-  const world = await World.open({ workers, seed, settings: flow.settings });
+/** Plays `flow` once; a timer worker keeps the dialogs' time, or each shard its own. */
+export async function playFlow(
+  flow: FlowText,
+  workers: number,
+  seed: number,
+  timerWorker = true,
+): Promise<void> {
+  const world = await World.open({ workers, timerWorker, seed, settings: flow.settings });
   try {
     const player = new Player(world);
     for (const [n, step] of flow.steps.entries()) {

@@ -1,11 +1,32 @@
 /**
  * A route file that does what no operator means to: on request it never returns, throws, or ends its thread.
  *
- * Everything else is relayed with a dialog, as the default routes do.
+ * Everything else is relayed with a dialog, as the default routes do.  A thread whose owner number stands in the file
+ * that HOLDFAST_TEST_END_OWNER names takes the file away and ends.
  */
+import { readFileSync, rmSync } from 'node:fs';
+import { workerData } from 'node:worker_threads';
 import { routes } from 'holdfast';
 
 const NEXT_HOP = process.env.HOLDFAST_TEST_NEXT_HOP ?? '';
+const END_OWNER = process.env.HOLDFAST_TEST_END_OWNER;
+const LOOK_EVERY_MS = 20;
+
+if (END_OWNER !== undefined) {
+  setInterval(() => {
+    if (!isAsked(END_OWNER)) return;
+    rmSync(END_OWNER);
+    process.exit(3);
+  }, LOOK_EVERY_MS).unref();
+}
+
+function isAsked(file: string): boolean {
+  try {
+    return Number(readFileSync(file, 'utf8')) === workerData.owner;
+  } catch {
+    return false;
+  }
+}
 
 export default routes({
   request(r) {
@@ -24,5 +45,10 @@ export default routes({
       r.dlg_manage();
     }
     return r.t_relay();
+  },
+  event: {
+    'dialog:end'(d) {
+      d.xlog('L_INFO', `route_saw_end owner=${workerData.owner} call=${d.$dlg('callid')}`);
+    },
   },
 });

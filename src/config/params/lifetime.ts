@@ -57,7 +57,6 @@ export const lifetimeParams = {
   }),
   timer_procs: onOff({
     default: 1,
-    later: true,
     section: '5.50',
     doc: 'Whether one timer worker ends calls whose time is over, so that routing never waits for it.',
   }),

@@ -19,7 +19,8 @@ export const LISTEN = [
 export type Bench = {
   readonly segment: SegmentId;
   readonly wire: MemoryWire;
-  open(owner: number): OpenedShard;
+  /** `timerWorker`: whether one keeps the dialogs' time. */
+  open(owner: number, timerWorker?: boolean): OpenedShard;
   close(): void;
 };
 
@@ -58,9 +59,10 @@ export function makeBench(workers = 1, bytes?: number): Bench {
   return {
     segment,
     wire,
-    open(owner) {
+    open(owner, timerWorker = false) {
       const { M, X } = makeMemory();
-      const shard = addon.openShard({ segment, owner, memory: M, exchange: X, receiveWindowMs: 0, wire });
+      const memory = { memory: M, exchange: X };
+      const shard = addon.openShard({ segment, owner, ...memory, receiveWindowMs: 0, timerWorker, wire });
       return { shard, M, X };
     },
     close() {

@@ -99,23 +99,57 @@ describe('steering', () => {
     assert.equal(counter('core:steered'), 1);
   });
 
+  /** A live transaction of that shard; the branch that names it. */
+  function branchOf(opened: OpenedShard, owner: number, hash: number): string {
+    const { M, X, shard } = opened;
+    const at = k('ScratchOffset');
+    X.fill(0, k('XArgs'), k('XArgs') + 2);
+    assert.equal(shard.transactionCreate(at, 0, 1), STATUS.ok);
+    const head = (name: string): number => X[k('XTransaction') + k(name)]!;
+    X[k('XTransaction') + k('TLoopHash')] = hash;
+    assert.equal(shard.transactionStore(), STATUS.ok);
+    X.set([owner, head('TIndex'), head('TGeneration'), 0, hash], k('XArgs'));
+    const length = shard.writeBranch(at);
+    return Buffer.from(M.subarray(at, at + length)).toString();
+  }
+  const response = (branch: string): Buffer =>
+    Buffer.from(
+      `SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=${branch}\r\nCall-ID: ${callIdOf(a, 1)}\r\n\r\n`,
+    );
+
   test('a response goes to the owner in our branch, be it the timer worker; a foreign one by Call-ID', () => {
-    const timer = bench.open(2);
-    const args = k('XArgs');
-    a.X.set([2, 7, 1, 0, 0xabcdef01], args);
-    const length = a.shard.writeBranch(k('ScratchOffset'));
-    const ours = Buffer.from(a.M.subarray(k('ScratchOffset'), k('ScratchOffset') + length)).toString();
-    assert.equal(ours, 'z9hG4bKh02.7.1.0.abcdef01');
-    const response = (branch: string): Buffer =>
-      Buffer.from(
-        `SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=${branch}\r\nCall-ID: ${callIdOf(a, 1)}\r\n\r\n`,
-      );
+    const [first, second, timer] = [bench.open(0, true), bench.open(1, true), bench.open(2, true)];
+    const ours = branchOf(timer, 2, 0xabcdef01);
+    assert.match(ours, /^z9hG4bKh02\.1\.[0-9a-f]+\.0\.abcdef01$/);
     bench.wire.put(0, 0, '127.0.0.1:5080', response(ours));
+    bench.wire.put(0, 0, '127.0.0.1:5080', response(branchOf(second, 1, 7)));
     bench.wire.put(0, 0, '127.0.0.1:5080', response('z9hG4bKother'));
-    bench.wire.put(0, 0, '127.0.0.1:5080', response('z9hG4bKhff.7.1.0.abcdef01')); // no such owner
-    assert.equal(a.shard.receive(), 0);
+    bench.wire.put(0, 0, '127.0.0.1:5080', response(ours.replace('h02', 'hff'))); // no such owner
+    assert.equal(first.shard.receive(), 0);
     assert.equal(timer.shard.receive(), 1);
-    assert.equal(b.shard.receive(), 2);
+    assert.equal(second.shard.receive(), 3);
+  });
+
+  test("a forged response takes no room in another's mailbox: who received it drops it", () => {
+    const [first, second, timer] = [bench.open(0, true), bench.open(1, true), bench.open(2, true)];
+    const ours = branchOf(timer, 2, 0xabcdef01);
+    const forged = [
+      ours.replace('abcdef01', 'abcdef02'), // the hash
+      ours.replace('h02.1', 'h02.2'), // no such transaction
+      ours.replace(/\.[0-9a-f]+\.0\./, '.77.0.'), // one of another time
+      ours.replace('h02', 'h01'), // another's
+    ];
+    for (const branch of forged) bench.wire.put(0, 0, '127.0.0.1:5080', response(branch));
+    assert.equal(first.shard.receive(), forged.length);
+    assert.equal(timer.shard.receive() + second.shard.receive(), 0);
+    assert.equal(counter('core:steered'), 0);
+  });
+
+  test('without a timer worker, what names one goes by its Call-ID', () => {
+    const branch = branchOf(bench.open(2), 2, 0xabcdef01);
+    bench.wire.put(0, 0, '127.0.0.1:5080', response(branch));
+    assert.equal(a.shard.receive(), 0);
+    assert.equal(b.shard.receive(), 1);
   });
 
   test('a wrong guess moves on once more, then it is a counted drop', () => {
