@@ -78,6 +78,7 @@ async function test(vitestArgs) {
   if (vitestArgs.length === 0) {
     const { testNative } = await import('./test-native.mjs');
     for (const suite of [lint, () => testNative([]), parserNative]) results.push(await guarded(suite));
+    await guarded(instructions);
   } else {
     say('arguments given: vitest alone, no lint and no native tests');
   }
@@ -114,6 +115,12 @@ async function parserNative() {
   const { testParserNative } = await import('./test-parser-native.mjs');
   const good = await testParserNative();
   return { passed: good ? 1 : 0, failed: good ? 0 : 1, skipped: 0 };
+}
+
+/** What the core's operations take in instructions, next to what is stored: a report that fails nothing. */
+async function instructions() {
+  const { reportInstructions } = await import('../bench/instructions.mjs');
+  reportInstructions();
 }
 
 async function vitest(vitestArgs) {
