@@ -2,8 +2,6 @@
  * What parsing one message costs, in nanoseconds: the packet path's parser (numbers only), the friendly
  * parseMessage() with five values read, and the reference parser for scale.
  *
- *   npm run build && node bench/cases/parse.bench.mjs
- *
  * setup: messages stand in the parser's memory, as datagrams do; run: one parse; check: the words are those of the
  * reference parser.
  */
@@ -12,6 +10,7 @@ import { Bench } from 'tinybench';
 import { parseMessage, SipParser } from '../../dist/sip/parse.js';
 import { referenceParse } from '../../dist/sip/reference-parser.js';
 import { FIXED_WORDS, PADDING, PARSER_RESERVED_BYTES, W_FIXED_END, WORDS } from '../../dist/sip/words.js';
+import { CALLS, rowsOf } from './world.mjs';
 
 const SDP = [
   'v=0',
@@ -80,53 +79,46 @@ const WORDS_AT = PARSER_RESERVED_BYTES;
 const ROOM_BYTES = 4_096;
 const FIRST_AT = 2 * 65_536;
 const PAGES = 4;
-const TIME_MS = 1_000;
-const CALLS = 100;
 
 /** Keeps the optimiser from dropping what is read. */
 let seen = 0;
 
-const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
-const parser = new SipParser(memory);
-const bytes = new Uint8Array(memory.buffer);
-const words = new Uint32Array(memory.buffer, WORDS_AT, WORDS);
-const bench = new Bench({ time: TIME_MS });
+export async function run({ timeMs }) {
+  const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+  const parser = new SipParser(memory);
+  const bytes = new Uint8Array(memory.buffer);
+  const words = new Uint32Array(memory.buffer, WORDS_AT, WORDS);
+  const bench = new Bench({ time: timeMs });
 
-for (const [index, [name, text]] of Object.entries(MESSAGES).entries()) {
-  const message = Buffer.from(text, 'latin1');
-  const at = FIRST_AT + index * ROOM_BYTES;
-  bytes.set(message, at);
-  bytes.fill(0, at + message.length, at + message.length + PADDING);
-  const label = `${name}, ${message.length} bytes`;
-  // A single call is too short for the clock: a hundred in one go, the table below divides.
-  bench.add(`${label}: SipParser`, () => {
-    for (let call = 0; call < CALLS; call++) parser.parse(at, message.length, WORDS_AT);
-  });
-  bench.add(`${label}: parseMessage and five values`, () => {
-    for (let call = 0; call < CALLS; call++) {
-      const parsed = parseMessage(message);
-      seen += parsed.callId.length + parsed.from.uri.length + parsed.to.uri.length + parsed.method.length;
-      seen += parsed.cseq.number;
-    }
-  });
-  bench.add(`${label}: reference parser`, () => {
-    for (let call = 0; call < CALLS; call++) seen += referenceParse(message)[0];
-  });
+  for (const [index, [name, text]] of Object.entries(MESSAGES).entries()) {
+    const message = Buffer.from(text, 'latin1');
+    const at = FIRST_AT + index * ROOM_BYTES;
+    bytes.set(message, at);
+    bytes.fill(0, at + message.length, at + message.length + PADDING);
+    const label = `${name}, ${message.length} bytes`;
+    // A single call is too short for the clock: a hundred in one go, the table below divides.
+    bench.add(`${label}: SipParser`, () => {
+      for (let call = 0; call < CALLS; call++) parser.parse(at, message.length, WORDS_AT);
+    });
+    bench.add(`${label}: parseMessage and five values`, () => {
+      for (let call = 0; call < CALLS; call++) {
+        const parsed = parseMessage(message);
+        seen += parsed.callId.length + parsed.from.uri.length + parsed.to.uri.length + parsed.method.length;
+        seen += parsed.cseq.number;
+      }
+    });
+    bench.add(`${label}: reference parser`, () => {
+      for (let call = 0; call < CALLS; call++) seen += referenceParse(message)[0];
+    });
+  }
+
+  await bench.run();
+
+  for (const [index, text] of Object.values(MESSAGES).entries()) {
+    const message = Buffer.from(text, 'latin1');
+    assert.equal(parser.parse(FIRST_AT + index * ROOM_BYTES, message.length, WORDS_AT), 0);
+    assert.deepEqual(words.slice(0, W_FIXED_END), referenceParse(message).slice(0, W_FIXED_END));
+  }
+  assert.ok(W_FIXED_END <= FIXED_WORDS && seen > 0);
+  return rowsOf(bench, 0);
 }
-
-await bench.run();
-
-for (const [index, text] of Object.values(MESSAGES).entries()) {
-  const message = Buffer.from(text, 'latin1');
-  assert.equal(parser.parse(FIRST_AT + index * ROOM_BYTES, message.length, WORDS_AT), 0);
-  assert.deepEqual(words.slice(0, W_FIXED_END), referenceParse(message).slice(0, W_FIXED_END));
-}
-assert.ok(W_FIXED_END <= FIXED_WORDS && seen > 0);
-
-console.table(
-  bench.tasks.map(({ name, result }) => ({
-    case: name,
-    'ns/message (median)': Math.round((result.latency.p50 * 1e6) / CALLS),
-    'ns/message (p99)': Math.round((result.latency.p99 * 1e6) / CALLS),
-  })),
-);
