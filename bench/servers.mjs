@@ -47,19 +47,33 @@ const holdfast = (id, title, settings) => ({
   opensPerSecond: 8_000,
   missing: (directory = '..') =>
     existsSync(here(`${directory}/dist/cli/main.js`)) ? null : 'dist/ is not there: npm run build',
-  command: ({ proxyPort, rpcPort, calleePort, held, directory, workers, hashSize, expireAtSeconds }) => [
+  command: ({
+    proxyPort,
+    rpcPort,
+    calleePort,
+    held,
+    directory,
+    workers,
+    hashSize,
+    expireAtSeconds,
+    routes,
+    set,
+    imports,
+  }) => [
     process.execPath,
     // Where memory is measured, garbage is collected first; it costs nothing else.
     ...(held > 0 ? ['--expose-gc', '--import', here('collect.mjs')] : []),
+    ...(imports ?? []).flatMap((path) => ['--import', path]),
     ...(process.env.HOLDFAST_NODE_ARGS?.split(' ') ?? []),
     join(directory ?? here('..'), 'dist/cli/main.js'),
     'start',
     ...['--listen', `udp:127.0.0.1:${proxyPort}`, '--rpc', `127.0.0.1:${rpcPort}`],
     ...['--next-hop', `sip:127.0.0.1:${calleePort}`, '--workers', String(workers ?? 1)],
     ...['--segment', `/dev/shm/holdfast-bench-${proxyPort}`, '--segment-size', String(segmentBytes(held))],
-    ...['--routes', here('peers/routes.ts'), '--set', 'dialog:profiles_with_value=caller'],
+    ...['--routes', routes ?? here('peers/routes.ts'), '--set', 'dialog:profiles_with_value=caller'],
     ...[
       ...settings,
+      ...(set ?? []),
       ...(hashSize ? [`dialog:hash_size=${hashSize}`] : []),
       ...(expireAtSeconds ? ['dialog:send_bye=1'] : []),
     ].flatMap((setting) => ['--set', setting]),
