@@ -1,6 +1,7 @@
 // Threads on one segment, under TSan: locks, slabs, and claim against change against free.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <random>
@@ -126,10 +127,41 @@ TEST_CASE("threads: a dialog is ended once, whoever tries [architecture, Ending]
   CHECK(t.segment->verify().sound());
 }
 
+TEST_CASE("threads: no two requests of our own get one CSeq number, and each is over all sent before") {
+  TestSegment t;
+  Table owner(*t.segment, 0);
+  DialogWords words{};
+  const TestCall call(1);
+  REQUIRE(owner.create(call.dialog(), words) == Status::kOk);
+  const DialogHandle handle = handle_of(words);
+  REQUIRE(owner.change(handle, call.answer(), words) == Status::kOk);
+  constexpr std::uint32_t kEach = 300;
+  std::vector<std::uint32_t> numbers[kThreads];
+  on_threads([&](std::uint32_t n) {
+    Table table(*t.segment, n);
+    std::uint32_t number = 0;
+    for (std::uint32_t k = 0; k < kEach; ++k) {
+      if (n == 0)  // what the caller sends meanwhile
+        CHECK(table.map_cseq(handle, kDownstream, 2 + k, &number) == Status::kOk);
+      else
+        CHECK(table.take_cseq(handle, kDownstream, 0, &number) == Status::kOk);
+      CHECK((numbers[n].empty() || number > numbers[n].back()));
+      numbers[n].push_back(number);
+    }
+  });
+  std::vector<std::uint32_t> all;
+  for (const auto& list : numbers) all.insert(all.end(), list.begin(), list.end());
+  std::sort(all.begin(), all.end());
+  CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
+  CHECK(all.front() == 2);
+  CHECK(all.back() == 1 + all.size());  // and none is left out
+  CHECK(t.segment->verify().sound());
+}
+
 TEST_CASE("threads: everything at once, and afterwards all agrees") {
   TestSegment t(16 << 20, test_options(kThreads));
   Board board;
-  std::atomic<std::uint32_t> made{0};
+  std::atomic<std::uint32_t> made{0}, forked{0};
   on_threads([&](std::uint32_t n) {
     std::mt19937 random(n + 1);
     Table table(*t.segment, n);
@@ -169,10 +201,26 @@ TEST_CASE("threads: everything at once, and afterwards all agrees") {
         }
         continue;
       }
+      if (act < 42 && !mine.empty()) {  // the owner's too
+        const DialogHandle own = mine[random() % mine.size()];
+        const std::string tag = "t" + std::to_string(random() % 6);
+        Change c;
+        c.callee_tag = text(tag);
+        c.due = 1001 + random() % 50, c.start_ts = 1;
+        if (random() % 2 == 0)
+          (void)table.early_leg(own, {text(tag), text("sip:e@h"), {}, step}, words);
+        else if (table.fork(own, c, words) == Status::kOk) {
+          mine.push_back(handle_of(words));
+          board.put(random(), mine.back());
+          forked += 1;
+        }
+        continue;
+      }
       const DialogHandle handle = board.get(random());
       const std::string value = "v" + std::to_string(random() % 5);
       const TestCall call(random() % 300);
-      switch (act % 13) {
+      std::uint32_t number = 0;
+      switch (act % 17) {
         case 0: {
           Change c = call.answer();
           c.expected_state = kUnconfirmed;
@@ -233,6 +281,28 @@ TEST_CASE("threads: everything at once, and afterwards all agrees") {
           (void)table.advance(random() % kThreads, 1001 + step / 200, handles);
           break;
         }
+        case 12: {
+          Change c;
+          c.fields = kChangeKaDue | kChangeSavedDue | kChangeMarks;
+          c.ka_due = random() % 3 == 0 ? 0 : 1001 + random() % 50;
+          c.saved_due = random() % 2;
+          c.marks_set = kMarkShortened;
+          (void)table.change(handle, c, words);
+          break;
+        }
+        case 13: {
+          DialogHandle handles[16];
+          (void)table.advance_keep_alive(random() % kThreads, 1001 + step / 200, handles);
+          break;
+        }
+        case 14:
+          (void)table.take_cseq(handle, random() % 2 == 0 ? kDownstream : kUpstream, 0, &number);
+          (void)table.map_cseq(handle, kDownstream, step, &number);
+          break;
+        case 15:
+          (void)table.probe_answered(handle, 1 + random() % 2, random() % 2 == 0, &number);
+          (void)profiles.is_member(handle, random() % 3, text(value), true);
+          break;
         default: {
           const Text ids[] = {text(call.call_id)};
           table.prefetch(ids);
@@ -245,6 +315,7 @@ TEST_CASE("threads: everything at once, and afterwards all agrees") {
     }
   });
   CHECK(made > 1000);
+  CHECK(forked > 20);
   CHECK(t.segment->verify().sound());
   Table table(*t.segment, 0);
   CHECK(table.audit() == 0);
