@@ -88,6 +88,7 @@ export function openSegment(
     profiles: profileDefinitions(params),
     sockets: socketNames(options),
     mailboxBytes: MAILBOX_BYTES,
+    keepAliveSeconds: params.ka_interval,
   };
   if (fresh || !existsSync(path)) {
     return { segment: coded(() => addon.createSegment(wanted)), attached: false };

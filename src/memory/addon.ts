@@ -39,7 +39,7 @@ export type SegmentOptions = {
   /** Socket names in order; number 1 is the first: "udp:127.0.0.1:5060". */
   readonly sockets: readonly string[];
   readonly mailboxBytes: number;
-  /** Interval over which keep-alives that became overdue are spread at attach; missing: 30. */
+  /** Over how many seconds keep-alives that became overdue are spread at attach; missing or 0: 30. */
   readonly keepAliveSeconds?: number;
 };
 

@@ -55,6 +55,7 @@ function openSegment(config: Config): SegmentId {
     profiles: profileDefinitions(dialog),
     sockets: new Sockets(config.listen).all.map((socket) => socket.name),
     mailboxBytes: MAILBOX_BYTES,
+    keepAliveSeconds: dialog.ka_interval,
   });
 }
 
