@@ -198,6 +198,11 @@ Status dialog_take_cseq(ShardState& shard, std::uint32_t index, std::uint32_t ge
                                    shard.x(kXArgs));
 }
 
+Status dialog_shift_cseq(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                         std::uint32_t direction, std::uint32_t from, std::uint32_t by) noexcept {
+  return table_of(shard).shift_cseq({index, generation}, static_cast<Direction>(direction), from, by);
+}
+
 Status dialog_map_cseq(ShardState& shard, std::uint32_t index, std::uint32_t generation,
                        std::uint32_t direction, std::uint32_t received) noexcept {
   return table_of(shard).map_cseq({index, generation}, static_cast<Direction>(direction), received,
@@ -371,6 +376,7 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_end_early_leg>("dialogEndEarlyLeg");
   builder.method<&dialog_read_early_leg>("dialogReadEarlyLeg");
   builder.method<&dialog_take_cseq>("dialogTakeCSeq");
+  builder.method<&dialog_shift_cseq>("dialogShiftCSeq");
   builder.method<&dialog_map_cseq>("dialogMapCSeq");
   builder.method<&dialog_sent_cseq>("dialogSentCSeq");
   builder.method<&dialog_bye_answered>("dialogByeAnswered");

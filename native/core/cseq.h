@@ -31,6 +31,9 @@ struct CSeqStepList {
   /// not over `highest`: that request is sent anew under the taken number, and maps to it from now on (its
   /// ACK).
   std::uint32_t take(std::uint32_t highest, std::uint32_t again) noexcept;
+  /// Requests from `from` on left, and leave, with `by` more than the steps said: its dialog began with a
+  /// renumbered request.
+  void shift(std::uint32_t from, std::uint32_t by) noexcept;
 };
 
 /// Both directions: 0 downstream, 1 upstream.

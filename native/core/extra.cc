@@ -162,9 +162,8 @@ CSeqSteps* Table::steps_of(const DialogCold& numbers) const noexcept {
   return reinterpret_cast<CSeqSteps*>(segment_->arena().bytes(extra->steps));
 }
 
-Status Table::take_cseq(DialogHandle handle, Direction direction, std::uint32_t again,
-                        std::uint32_t* number) noexcept {
-  *number = 0;
+template <class Change>
+Status Table::change_steps(DialogHandle handle, Direction direction, Change&& change) noexcept {
   if (!is_direction(direction)) return Status::kOutOfRange;
   Locked record(*segment_, handle);
   if (!record) return Status::kNotFound;
@@ -193,9 +192,7 @@ Status Table::take_cseq(DialogHandle handle, Direction direction, std::uint32_t 
   undo_.mark();
   HOLDFAST_KILL_POINT();
   record->version += 1;
-  std::uint32_t& highest = highest_of(numbers, direction);
-  if (again > known(highest)) highest = again;
-  *number = steps->list[list_of(direction)].take(known(highest), again);
+  change(steps->list[list_of(direction)], highest_of(numbers, direction));
   HOLDFAST_KILL_POINT();
   if (fresh_steps != 0) extra->steps = fresh_steps;
   HOLDFAST_KILL_POINT();
@@ -204,6 +201,23 @@ Status Table::take_cseq(DialogHandle handle, Direction direction, std::uint32_t 
   undo_.clear();
   HOLDFAST_KILL_POINT();
   return Status::kOk;
+}
+
+Status Table::take_cseq(DialogHandle handle, Direction direction, std::uint32_t again,
+                        std::uint32_t* number) noexcept {
+  *number = 0;
+  return change_steps(handle, direction, [&](CSeqStepList& list, std::uint32_t& highest) {
+    if (again > known(highest)) highest = again;
+    *number = list.take(known(highest), again);
+  });
+}
+
+Status Table::shift_cseq(DialogHandle handle, Direction direction, std::uint32_t from,
+                         std::uint32_t by) noexcept {
+  return change_steps(handle, direction, [&](CSeqStepList& list, std::uint32_t& highest) {
+    if (from > known(highest)) highest = from;
+    list.shift(from, by);
+  });
 }
 
 Status Table::map_cseq(DialogHandle handle, Direction direction, std::uint32_t received,

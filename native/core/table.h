@@ -227,6 +227,10 @@ class Table {
   /// anew under the number taken, and keeps it (an INVITE with credentials; its ACK).  Any thread.
   [[nodiscard]] Status take_cseq(DialogHandle handle, Direction direction, std::uint32_t again,
                                  std::uint32_t* number) noexcept;
+  /// What was received from `from` on was sent, and is sent, with `by` more: the dialog began with a request
+  /// that went out under another number (an INVITE with credentials of ours).  Any thread.
+  [[nodiscard]] Status shift_cseq(DialogHandle handle, Direction direction, std::uint32_t from,
+                                  std::uint32_t by) noexcept;
   /// The number under which a request received with `received` is sent on.  A number not seen before counts
   /// as seen.  Any thread.
   [[nodiscard]] Status map_cseq(DialogHandle handle, Direction direction, std::uint32_t received,
@@ -291,6 +295,9 @@ class Table {
   [[nodiscard]] DialogCold& cold(const DialogRecord& record) const noexcept;
   [[nodiscard]] DialogExtra* extra_of(const DialogCold& numbers) const noexcept;
   [[nodiscard]] CSeqSteps* steps_of(const DialogCold& numbers) const noexcept;
+  /// One step that makes the lists if there are none, and lets `change` work on one of them.
+  template <class Change>
+  [[nodiscard]] Status change_steps(DialogHandle handle, Direction direction, Change&& change) noexcept;
   [[nodiscard]] Status make_extra(std::uint32_t index, Need need, Block* out) noexcept;
   void save_truth(DialogExtra& extra) noexcept;
   void free_early(Block first) noexcept;

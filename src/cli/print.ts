@@ -26,12 +26,12 @@ export function checkReport({ config, origins, warnings }: Loaded): string {
     'log-format': config.logFormat,
   };
   const rows: [string, string, string][] = OPTION_NAMES.map((name) => [name, shown[name], from(name)]);
-  for (const { group, name } of everyParam()) {
+  for (const { group, name, row } of everyParam()) {
     if (!origins.has(`${group}:${name}`)) continue;
     const value: unknown = (config.params[group] as Readonly<Record<string, unknown>>)[name];
     rows.push([
       `${group}:${name}`,
-      Array.isArray(value) ? value.join(';') : String(value),
+      row.secret ? '(not shown)' : Array.isArray(value) ? value.join(';') : String(value),
       from(`${group}:${name}`),
     ]);
   }

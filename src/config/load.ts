@@ -287,7 +287,7 @@ function readParams(
   origins: Map<string, string>,
   mistakes: string[],
 ): Record<Group, Record<string, unknown>> {
-  const values: Record<Group, Record<string, unknown>> = { core: {}, tm: {}, rr: {}, dialog: {} };
+  const values: Record<Group, Record<string, unknown>> = { core: {}, tm: {}, rr: {}, uac: {}, dialog: {} };
   for (const { group, name, row } of everyParam()) values[group][name] = row.default;
   // The weakest place first, so that the stronger ones write over it.
   for (const source of [...sources].reverse()) {
@@ -297,15 +297,23 @@ function readParams(
         mistakes.push(`${from} ${name}: there is no such parameter${nearest(name)}`);
         continue;
       }
-      const reading = param.row.read(written);
+      const key = `${param.group}:${param.name}`;
+      // A list is written item by item, all of them at one place.
+      const isMore = param.row.kind === 'list' && origins.get(key) === from;
+      const before = isMore ? (values[param.group][param.name] as readonly string[]) : [];
+      const reading = param.row.read(isMore ? [...before, ...asList(written as string)] : written);
       if (!reading.ok) {
-        const text = typeof written === 'string' ? written : JSON.stringify(written);
+        const text = param.row.secret
+          ? '...'
+          : typeof written === 'string'
+            ? written
+            : JSON.stringify(written);
         mistakes.push(`${from} ${name}=${text}: allowed is ${param.row.allowed}`);
       } else if (param.row.later && !sameValue(reading.value, param.row.default)) {
         mistakes.push(`${from} ${name}=${String(written)}: not available yet, allowed is ${shown(param)}`);
       } else {
         values[param.group][param.name] = reading.value;
-        origins.set(`${param.group}:${param.name}`, from);
+        origins.set(key, from);
       }
     }
   }

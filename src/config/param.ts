@@ -1,5 +1,5 @@
 /**
- * The kinds of modparam: integer, seconds, milliseconds, text, names, choice.
+ * The kinds of modparam: integer, seconds, milliseconds, text, names, list, choice.
  *
  * A kind checks what an operator wrote and says in words what would have been allowed; the rows in params/
  * are made of these and of nothing else.  load.ts reads them, the type of Config is derived from them.
@@ -13,7 +13,7 @@ export type Reading<T> = { readonly ok: true; readonly value: T } | { readonly o
 
 /** One parameter: everything there is to know about it. */
 export type Param<T> = {
-  readonly kind: 'integer' | 'seconds' | 'milliseconds' | 'text' | 'names' | 'choice';
+  readonly kind: 'integer' | 'seconds' | 'milliseconds' | 'text' | 'names' | 'list' | 'choice';
   readonly default: T;
   /** What may be written, in words: `a power of two from 1 to 16777216`. */
   readonly allowed: string;
@@ -24,6 +24,8 @@ export type Param<T> = {
   readonly alias: string | null;
   /** Its feature is not built yet: only the default is accepted. */
   readonly later: boolean;
+  /** Its value is shown to nobody. */
+  readonly secret: boolean;
   readonly read: (written: Written) => Reading<T>;
 };
 
@@ -37,6 +39,7 @@ type Row = {
   readonly doc: string;
   readonly alias?: string;
   readonly later?: boolean;
+  readonly secret?: boolean;
 };
 
 type Bounds = {
@@ -115,6 +118,32 @@ export function text<D extends string | null>(
   };
 }
 
+/** Texts of one form, one each time the parameter is given; a file may hold them all.  None twice. */
+export function list(
+  row: Row & {
+    readonly default: readonly string[];
+    readonly maxItems: number;
+    readonly maxBytes: number;
+    readonly form: { readonly pattern: RegExp; readonly words: string };
+  },
+): Param<readonly string[]> {
+  return {
+    ...common(row),
+    kind: 'list',
+    default: row.default,
+    allowed: `${row.form.words} of at most ${row.maxBytes} bytes, at most ${row.maxItems} of them, none twice`,
+    read(written) {
+      const items = Array.isArray(written) ? written.map(String) : [written];
+      const good = items.every(
+        (item) =>
+          typeof item === 'string' && Buffer.byteLength(item) <= row.maxBytes && row.form.pattern.test(item),
+      );
+      if (!good || new Set(items).size !== items.length || items.length > row.maxItems) return REFUSED;
+      return { ok: true, value: items as readonly string[] };
+    },
+  };
+}
+
 /** Names of letters, digits and underscores, separated by `;`; none twice.  [manual 5.40, 5.41] */
 export function names(
   row: Row & { readonly default: readonly string[]; readonly maxNames: number },
@@ -162,8 +191,9 @@ export function onOff(row: Row & { readonly default: 0 | 1 }): Param<0 | 1> {
   return choice({ ...row, values: { 0: 'off', 1: 'on' } });
 }
 
-function common(row: Row): Pick<Param<unknown>, 'section' | 'doc' | 'alias' | 'later'> {
-  return { section: row.section, doc: row.doc, alias: row.alias ?? null, later: row.later ?? false };
+function common(row: Row): Pick<Param<unknown>, 'section' | 'doc' | 'alias' | 'later' | 'secret'> {
+  const { section, doc } = row;
+  return { section, doc, alias: row.alias ?? null, later: row.later ?? false, secret: row.secret ?? false };
 }
 
 /** The whole number that was written, or null; digits only, so `1e3`, `0x10` and `5 s` are not numbers. */

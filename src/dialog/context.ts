@@ -43,6 +43,8 @@ export class DialogContext {
   linked = false;
   /** The cookie goes into our Record-Route. */
   cookieOwed = false;
+  /** DSteps of its dialog: in which directions numbers are mapped. */
+  steps = 0;
   /** The message keeps its dialog: it ended it, or its route is suspended. */
   held = false;
   /** No room was left for the dialog or for what belongs to it: the call deserves 503. */
@@ -87,6 +89,7 @@ export class DialogContext {
     this.spiral = false;
     this.linked = false;
     this.cookieOwed = false;
+    this.steps = 0;
     this.held = false;
     this.refusedForMemory = false;
     this.status = 0;

@@ -17,6 +17,7 @@ import {
   D_HOLDS,
   D_START_TS,
   D_STATE,
+  D_STEPS,
   T_DIALOG_GENERATION,
   T_DIALOG_INDEX,
   T_DIRECTION,
@@ -66,6 +67,7 @@ import {
   NO_SUCH_DIALOG,
   WRONG_ENDS,
 } from './match.js';
+import { Numbers } from './numbers.js';
 import { OwnAnswers } from './own-answers.js';
 import type { DialogEvents, DialogLog, Owners, Sender } from './ports.js';
 import { ProfileBook } from './profile.js';
@@ -101,6 +103,8 @@ export type TrackerParts = {
 /** In T_DIRECTION beside the direction: the transaction is that of the INVITE that made the dialog. */
 export const TRANSACTION_MADE_DIALOG = 4;
 const DIRECTION_MASK = 3;
+/** Whether there are steps is not known: the table is asked. */
+const ASK_FOR_STEPS = 3;
 
 /** Contexts kept for the next suspended route. */
 const SPARE_CONTEXTS_MAX = 64;
@@ -141,6 +145,7 @@ export class DialogTracker implements Owners {
   private readonly invite: InviteAnswers;
   private readonly within: RequestsWithin;
   private readonly ownAnswers: OwnAnswers;
+  private readonly numbers: Numbers;
   private readonly sweep: Sweep | null;
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
@@ -176,7 +181,8 @@ export class DialogTracker implements Owners {
     this.cookieParameter = `;${params.rr_param}=`;
     const messageDialog = (message: Message): boolean => this.messageDialog(message);
     this.profiles = new ProfileBook(this.records, params, messageDialog);
-    this.variables = new Variables(this.records, messageDialog);
+    this.numbers = new Numbers(this.records, params.track_cseq_updates !== 0);
+    this.variables = new Variables(this.records, messageDialog, this.numbers);
     this.lifetime = new Lifetime(params);
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, log);
     this.within = new RequestsWithin(this.desk, this.lifetime);
@@ -214,6 +220,7 @@ export class DialogTracker implements Owners {
     context.mayCreate = false;
     context.linked = true;
     context.own(index, x[T_DIALOG_GENERATION]!, x[T_DIRECTION]! & DIRECTION_MASK);
+    context.steps = ASK_FOR_STEPS;
     const made = (x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0;
     if (made && this.params.dlg_match_mode !== DID_NONE) context.cookieOwed = true;
   }
@@ -321,6 +328,24 @@ export class DialogTracker implements Owners {
     this.desk.leave();
   }
 
+  /** The number under which a request of the context's dialog goes on; 0: as received. */
+  mapCSeq(message: Message, received: number): number {
+    return this.numbers.mapped(this.context, message, received);
+  }
+
+  /** The number for a request that is sent once more with credentials; 0: the one it has. */
+  nextCSeq(message: Message, sent: number): number {
+    const { x } = this;
+    if ((x[T_DIRECTION]! & DIRECTION_MASK) !== 1) return 0;
+    const isFirst = (x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0;
+    return isFirst === message.hasToTag ? 0 : this.numbers.next(message, sent, isFirst);
+  }
+
+  /** A branch of an INVITE was sent under another number, and has a dialog now. */
+  renumbered(answer: Message, received: number, sent: number): void {
+    if ((this.x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0) this.numbers.answered(answer, received, sent);
+  }
+
   /** A request of our own, whose transaction is in hand, has its final answer; `message` null: none came. */
   ownAnswer(message: Message | null, code: number): void {
     this.ownAnswers.hear(message, code);
@@ -332,7 +357,10 @@ export class DialogTracker implements Owners {
     const index = x[T_DIALOG_INDEX]!;
     if (index === 0) return;
     const generation = x[T_DIALOG_GENERATION]!;
-    if ((x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0) this.invite.transactionEnded(index, generation);
+    if ((x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0) {
+      this.numbers.forget(index);
+      this.invite.transactionEnded(index, generation);
+    }
     this.unlink(index, generation);
   }
 
@@ -569,6 +597,7 @@ export class DialogTracker implements Owners {
     native.count(matched === BY_COOKIE ? COUNTERS.matchedByCookie : COUNTERS.matchedByTags, 1);
     const { index, generation } = records;
     context.own(index, generation, x[D_DIRECTION]!);
+    context.steps = x[D_STEPS]!;
     const waiting = context.heldMembers + context.joins.length + context.variables.length;
     if (waiting > 0 && x[D_STATE] !== DELETED) {
       this.attachPending(index, generation);
@@ -606,6 +635,7 @@ export class DialogTracker implements Owners {
   ): void {
     if (code >= 300) {
       const ended = this.invite.rejected(message, index, generation);
+      this.numbers.forget(index);
       if (ended && this.params.wait_ack !== 1) this.unlink(index, generation);
     } else if (code >= 200) this.invite.answered(message, index, generation, ownRecordRoutes);
     else if (message !== null && code > 100) this.invite.rang(message, index, generation);

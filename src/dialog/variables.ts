@@ -8,24 +8,34 @@ import { constant, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import type { DialogContext } from './context.js';
 import { PENDING_MAX } from './context.js';
+import type { Numbers } from './numbers.js';
 import type { MessageDialog } from './profile.js';
 import type { Records } from './record.js';
 
 /** Longest value that is kept. */
 export const VARIABLE_BYTES_MAX = constant('VariableBytesMax');
 
+/** The variable that tells how CSeq numbers differ.  [manual 5.51] */
+const COUNTED = 'cseq_diff';
+
 export class Variables {
   private readonly records: Records;
   private readonly messageDialog: MessageDialog;
+  private readonly numbers: Numbers;
 
-  constructor(records: Records, messageDialog: MessageDialog) {
+  constructor(records: Records, messageDialog: MessageDialog, numbers: Numbers) {
     this.records = records;
+    this.numbers = numbers;
     this.messageDialog = messageDialog;
   }
 
   /** null when it is not set. */
   get(context: DialogContext, message: Message, key: string): string | null {
-    if (this.messageDialog(message)) return this.read(this.records.index, this.records.generation, key);
+    if (this.messageDialog(message)) {
+      const { index, generation } = this.records;
+      const counted = key === COUNTED ? this.numbers.difference(index, generation) : null;
+      return counted ?? this.read(index, generation, key);
+    }
     return context.variables.find((variable) => variable.key === key)?.value ?? null;
   }
 

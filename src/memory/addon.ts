@@ -276,6 +276,9 @@ export type Shard = {
    * request that is sent anew under the number taken and keeps it (an INVITE with credentials: its ACK follows).
    */
   dialogTakeCSeq(index: number, generation: number, direction: number, again?: number): number;
+  /** What was received in `direction` from number `from` on was sent, and is sent, with `by` more: the dialog began with a
+   *  request that went out under another number. */
+  dialogShiftCSeq(index: number, generation: number, direction: number, from: number, by: number): number;
   /** XArgs[0] = the number under which a request received with `received` is sent on.  While the direction's bit of
    *  X[D_STEPS] is 0 that is `received` itself: no call is needed. */
   dialogMapCSeq(index: number, generation: number, direction: number, received: number): number;

@@ -3,8 +3,12 @@
  */
 import type { Message } from '../sip/message.js';
 import {
+  HDR_RACK,
   HDR_ROUTE,
+  M_PRACK,
   NONE,
+  W_CSEQ_LEN,
+  W_CSEQ_OFF,
   W_HEADERS_END,
   W_HEADERS_OFF,
   W_MAX_BREADTH,
@@ -31,6 +35,7 @@ import type { Workspace } from './workspace.js';
  * @param branch      branch number in the transaction in hand; -1: a copy that no transaction keeps
  * @param requestUri  R-URI of this copy, null: as received
  * @param maxBreadth  Max-Breadth of this copy; 0: leave it alone  [RFC 5393 5]
+ * @param cseq        CSeq number of this copy; 0: as received
  * @returns how many Record-Route values were put on; -1: more edits than one request may have
  */
 export function editCopy(
@@ -42,6 +47,7 @@ export function editCopy(
   branch: number,
   requestUri: string | null,
   maxBreadth: number,
+  cseq: number,
 ): number {
   const message = passage.message;
   const scratch = w.scratch;
@@ -89,10 +95,31 @@ export function editCopy(
     scratch.decimal(maxBreadth);
     edits.add(message.word(W_MAX_BREADTH_OFF), message.word(W_MAX_BREADTH_LEN));
   }
+  if (cseq !== 0) renumber(edits, w, message, observer, cseq);
   if (passage.routesTaken !== 0 || passage.lastRouteTaken) takeRoutesOff(edits, passage);
   if (passage.routeAppended !== null && keptRoutes(passage) > 0) appendRoute(edits, w, passage);
   return editHeaders(edits, w, passage) ? recordRoutes : -1;
 }
+
+/** Gives the copy another CSeq number; a PRACK speaks of its INVITE by the number that one was sent with.  [RFC 3262 7.2] */
+function renumber(edits: Edits, w: Workspace, message: Message, observer: ProxyObserver, cseq: number): void {
+  edits.begin();
+  w.scratch.decimal(cseq);
+  edits.add(message.word(W_CSEQ_OFF), message.word(W_CSEQ_LEN));
+  const header = message.method === M_PRACK ? message.findHeader(HDR_RACK) : -1;
+  if (header < 0) return;
+  const value = message.headerValue(header);
+  const found = RACK.exec(value);
+  if (found === null) return;
+  const invite = observer.mapCSeq(message, Number(found[2]));
+  if (invite === 0) return;
+  edits.begin();
+  w.scratch.decimal(invite);
+  edits.add(message.headerValueOffset(header) + found[1]!.length, found[2]!.length);
+}
+
+/** Response number and white space, CSeq number.  [RFC 3262 10] */
+const RACK = /^(\d+\s+)(\d{1,10})\s/;
 
 function keptRoutes(passage: Passage): number {
   return passage.message.word(W_ROUTE_COUNT) - passage.routesTaken - (passage.lastRouteTaken ? 1 : 0);
@@ -170,8 +197,9 @@ function editHeaders(edits: Edits, w: Workspace, passage: Passage): boolean {
     const line = message.headerLine(header);
     if (!edits.cut(line, message.headerEnd(header) - line)) return false;
   }
-  if (passage.headersAppended.length === 0) return true;
+  if (passage.headersAppended.length === 0 && passage.credentials.length === 0) return true;
   edits.begin();
+  for (let n = 0; n < passage.credentials.length; n++) w.scratch.text(passage.credentials[n]!);
   for (let n = 0; n < passage.headersAppended.length; n++) w.scratch.text(passage.headersAppended[n]!);
   return edits.add(message.word(W_HEADERS_END), 0);
 }

@@ -71,6 +71,7 @@ import {
   T_SUSPENDED,
 } from '../transaction/states.js';
 import { hasOwnTag } from './answer.js';
+import { Authenticator, type IdentityOf } from './authenticate.js';
 import { branchAt, Downstream } from './downstream.js';
 import { looseRoute, yieldToStrictRouter } from './loose-route.js';
 import { HOP_FOUND, HOP_OTHER_SCHEME, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
@@ -112,6 +113,7 @@ export class ProxyCore {
   readonly down: Downstream;
   readonly own: OwnRequests;
   readonly responses: Responses;
+  private readonly authenticator: Authenticator;
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
   private readonly resolver: NameResolver;
@@ -137,6 +139,7 @@ export class ProxyCore {
     this.up = new Upstream(w, observer);
     this.down = new Downstream(w, observer);
     this.own = new OwnRequests(w, observer, resolver, shard, this.up, this.down);
+    this.authenticator = new Authenticator(w, observer);
     this.responses = new Responses(w, observer, script, this.up, this.down, this.own);
     this.loopCheck = new LoopCheck();
     for (let n = 0; n < TARGETS_MAX; n++) this.hops.push(new NextHop());
@@ -504,6 +507,12 @@ export class ProxyCore {
       if (status === STATUS_NO_MEMORY) this.outOfMemory();
     }
     return failed;
+  }
+
+  /** `uac_auth()`: prepares the branch that answers the best answer's challenge. */
+  authenticate(passage: Passage, identityOf: IdentityOf): boolean {
+    if (!passage.isFailure) return false;
+    return this.authenticator.answer(passage, this.responses.bestBranch, identityOf);
   }
 
   /** `t_cancel_branches()` */

@@ -4,6 +4,8 @@
  */
 import {
   B_ADDRESS0,
+  B_CSEQ_RECEIVED,
+  B_CSEQ_SENT,
   B_END_DUE,
   B_FINAL_DUE,
   B_FLAGS,
@@ -16,6 +18,7 @@ import {
   BRANCH_WORDS,
   T_BRANCH_COUNT,
   T_BRANCHES,
+  T_CSEQ,
   T_KIND,
   T_LOOP_HASH,
   T_METHOD,
@@ -85,6 +88,7 @@ export class Downstream {
     const { w } = this;
     const x = w.x;
     const branch = x[T_BRANCH_COUNT]!;
+    const cseq = this.numberOf(passage);
     const recordRoutes = editCopy(
       this.edits,
       w,
@@ -94,6 +98,7 @@ export class Downstream {
       branch,
       requestUri,
       maxBreadth,
+      cseq,
     );
     if (recordRoutes < 0) return EDITS_TOO_MANY;
     this.edits.finish(x);
@@ -112,6 +117,10 @@ export class Downstream {
     x[b + B_ADDRESS0 + 3] = hop.address.a3;
     x[b + B_HASH] = x[T_LOOP_HASH]!;
     x[b + B_FLAGS] = recordRoutes;
+    if (cseq !== 0) {
+      x[b + B_CSEQ_RECEIVED] = x[T_CSEQ]!;
+      x[b + B_CSEQ_SENT] = cseq;
+    }
     const now = w.now;
     if (x[T_KIND] === KIND_INVITE_SERVER) clientInviteStart(x, b, now, w.timers);
     else clientNonInviteStart(x, b, now, w.timers);
@@ -121,10 +130,20 @@ export class Downstream {
     return STATUS_OK;
   }
 
+  /** CSeq number of the passage's next copy, 0: as received. */
+  private numberOf(passage: Passage): number {
+    const { message } = passage;
+    if (passage.cseq !== 0) return passage.cseq;
+    if (!message.hasToTag) return 0;
+    const number = this.observer.mapCSeq(message, message.cseq);
+    return number === message.cseq ? 0 : number;
+  }
+
   /** Sends a copy that no transaction keeps: ACK for a 2xx, or a CANCEL that belongs to nothing here. */
   sendStateless(passage: Passage, hop: NextHop, requestUri: string | null): boolean {
     const { w, out } = this;
-    if (editCopy(this.edits, w, passage, this.observer, hop.flow, -1, requestUri, 0) < 0) return false;
+    const cseq = this.numberOf(passage);
+    if (editCopy(this.edits, w, passage, this.observer, hop.flow, -1, requestUri, 0, cseq) < 0) return false;
     const to = hop.address;
     out.to(hop.flow, hop.port, to.a0, to.a1, to.a2, to.a3);
     this.edits.apply(passage.message, out);

@@ -50,6 +50,10 @@ export class Passage {
   readonly headersAppended: string[] = [];
   readonly headersRemoved: number[] = [];
 
+  /** Header lines that answer a challenge, and the CSeq number to send (0: as received): for the next branches alone. */
+  readonly credentials: string[] = [];
+  cseq = 0;
+
   onReply = 0;
   onFailure = 0;
   onBranch = 0;
@@ -96,6 +100,8 @@ export class Passage {
     this.looseRouted = false;
     if (this.headersAppended.length > 0) this.headersAppended.length = 0;
     if (this.headersRemoved.length > 0) this.headersRemoved.length = 0;
+    if (this.credentials.length > 0) this.credentials.length = 0;
+    this.cseq = 0;
     this.onReply = 0;
     this.onFailure = 0;
     this.onBranch = 0;

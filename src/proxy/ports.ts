@@ -45,6 +45,21 @@ export interface ProxyObserver {
    * could not be sent).  T_PURPOSE, T_DIRECTION (the side) and the dialog's words say which it was.
    */
   ownAnswer(message: Message | null, code: number): void;
+  /**
+   * The CSeq number under which a request within a dialog goes on, for the number `received`: the message's own, or one it
+   * speaks of.  0: as received.
+   */
+  mapCSeq(message: Message, received: number): number;
+  /**
+   * The CSeq number for a request that is sent once more, with credentials, after `sent` was challenged.  0: nobody would
+   * know of another number afterwards, so it keeps the one it has.
+   */
+  nextCSeq(message: Message, sent: number): number;
+  /**
+   * An answer to the INVITE that made a dialog goes upstream from a branch that was sent as number `sent`, not `received`:
+   * what follows in that dialog is counted from there.
+   */
+  renumbered(answer: Message, received: number, sent: number): void;
   /** The transaction in hand is about to be freed. */
   transactionEnded(): void;
   /** Dialogs that are due. */

@@ -3,6 +3,8 @@
  */
 import {
   B_CODE,
+  B_CSEQ_RECEIVED,
+  B_CSEQ_SENT,
   B_FINAL_DUE,
   B_FLAGS,
   B_REPLY_BYTES,
@@ -45,7 +47,6 @@ import { lingerOn } from '../transaction/server-invite.js';
 import {
   B_CANCEL_ANSWERED,
   B_CANCEL_WANTED,
-  B_RECORD_ROUTES,
   B_TIMED_OUT,
   BRANCH_CALLING,
   BRANCH_COMPLETED,
@@ -88,6 +89,8 @@ export class Responses {
   private readonly kept: Message;
   private readonly shown: Message;
   readonly decisions: Decisions;
+  /** The branch whose answer a failure route sees. */
+  bestBranch = 0;
 
   constructor(
     w: Workspace,
@@ -161,7 +164,9 @@ export class Responses {
     // Ours alone stands on an answer to a request of our own; below it stands the sender's on others.  [8.1.3.3, 16.7]
     if (isOwn !== (message.word(W_VIA_COUNT) === 1)) return -1;
     if (x[T_LOOP_HASH] !== name.hash || name.branch >= x[T_BRANCH_COUNT]!) return -1;
-    if (x[T_CSEQ] !== message.word(W_CSEQ_NUMBER)) return -1;
+    // A copy may have gone out under another number than its request came with.
+    const sent = x[branchAt(name.branch) + B_CSEQ_SENT]! || x[T_CSEQ];
+    if (sent !== message.word(W_CSEQ_NUMBER)) return -1;
     const method = message.word(W_CSEQ_METHOD);
     if (method !== x[T_METHOD] && (method !== M_CANCEL || x[T_METHOD] !== M_INVITE)) return -1;
     return name.branch;
@@ -183,17 +188,19 @@ export class Responses {
       if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(branch);
       // A request that is no INVITE gets no provisional answer but 100.  [RFC 4320 4.1]
       if (kept && code > 100 && x[T_STATE] === SERVER_PROCEEDING && x[T_KIND] === KIND_INVITE_SERVER) {
-        this.up.pass(message, code, this.routesOf(b));
+        this.tellNumber(message, b);
+        this.up.pass(message, code, b);
       }
       return;
     }
     if (code < 300) {
       if (x[T_KIND] !== KIND_INVITE_SERVER) {
-        if (x[T_STATE] === SERVER_PROCEEDING) this.up.pass(message, code, this.routesOf(b));
+        if (x[T_STATE] === SERVER_PROCEEDING) this.up.pass(message, code, b);
         this.shedWhenDone();
         return;
       }
-      this.up.pass(message, code, this.routesOf(b));
+      this.tellNumber(message, b);
+      this.up.pass(message, code, b);
       this.down.cancelPending();
       this.shedWhenDone();
       return;
@@ -207,8 +214,11 @@ export class Responses {
     else this.negative(message, branch, code);
   }
 
-  private routesOf(b: number): number {
-    return this.w.x[b + B_FLAGS]! & B_RECORD_ROUTES;
+  /** An INVITE that went out under another number has a dialog now. */
+  private tellNumber(message: Message, b: number): void {
+    const x = this.w.x;
+    const sent = x[b + B_CSEQ_SENT]!;
+    if (sent !== 0) this.observer.renumbered(message, x[b + B_CSEQ_RECEIVED]!, sent);
   }
 
   /**
@@ -267,11 +277,11 @@ export class Responses {
     }
     this.gatherChallenges(best, message === null ? -1 : branch, message, code);
     if (message !== null && best === branch) {
-      this.up.pass(message, code, this.routesOf(branchAt(branch)));
+      this.up.pass(message, code, branchAt(branch));
       return;
     }
     if (x[branchAt(best) + B_REPLY_BYTES] !== 0 && w.parkBranchReply(1, this.kept, best)) {
-      this.up.passKept(this.kept, code, this.routesOf(branchAt(best)));
+      this.up.passKept(this.kept, code, branchAt(best));
       return;
     }
     this.up.noMoreLines();
@@ -319,6 +329,7 @@ export class Responses {
     if (!this.loadStored()) return false;
     x[T_ON_FAILURE] = 0;
     stored.isFailure = true;
+    this.bestBranch = best;
     const before = x[T_BRANCH_COUNT]!;
     // If the route never returns, the successor of this worker finds it done with and only waits for its end.
     const endDue = x[T_END_DUE]!;

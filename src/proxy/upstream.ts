@@ -3,12 +3,23 @@
  *
  * The transaction's registers are loaded unless a function says stateless; storing them is the caller's.
  */
-import { S_COUNT, T_CODE, T_FLAGS, T_KIND, T_REPLY_BYTES, T_STATE } from '../memory/words.js';
+import {
+  B_CSEQ_RECEIVED,
+  B_FLAGS,
+  S_COUNT,
+  T_CODE,
+  T_FLAGS,
+  T_KIND,
+  T_REPLY_BYTES,
+  T_STATE,
+} from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import {
   HDR_PROXY_AUTHENTICATE,
   HDR_WWW_AUTHENTICATE,
   M_ACK,
+  W_CSEQ_LEN,
+  W_CSEQ_OFF,
   W_HEADERS_END,
   W_VIA_LINE_END,
   W_VIA_LINE_OFF,
@@ -17,8 +28,9 @@ import {
 } from '../sip/words.js';
 import { inviteAnswered } from '../transaction/server-invite.js';
 import { nonInviteAnswered } from '../transaction/server-non-invite.js';
-import { KIND_INVITE_SERVER, SERVER_PROCEEDING, T_RANG } from '../transaction/states.js';
+import { B_RECORD_ROUTES, KIND_INVITE_SERVER, SERVER_PROCEEDING, T_RANG } from '../transaction/states.js';
 import { reasonOf, writeAnswer } from './answer.js';
+import { branchAt } from './downstream.js';
 import { Outgoing } from './outgoing.js';
 import type { Passage } from './passage.js';
 import type { ProxyObserver } from './ports.js';
@@ -34,6 +46,8 @@ export class Upstream {
   /** Header lines to put at the end of the next answer passed on. */
   private linesAt = 0;
   private linesLength = 0;
+  /** CSeq number of the request whose answer is passed on, if its copy was sent with another; else 0. */
+  private cseqReceived = 0;
 
   constructor(w: Workspace, observer: ProxyObserver) {
     this.w = w;
@@ -105,22 +119,25 @@ export class Upstream {
     this.linesLength = scratch.at - this.linesAt;
   }
 
-  /** Passes an answer on: our Via comes off, nothing else changes. */
-  pass(message: Message, code: number, ownRecordRoutes: number): void {
-    this.observer.reply(message, code, ownRecordRoutes);
+  /** Passes on an answer of the branch whose words begin at `b`: our Via comes off, nothing else changes. */
+  pass(message: Message, code: number, b: number): void {
+    const x = this.w.x;
+    this.observer.reply(message, code, x[b + B_FLAGS]! & B_RECORD_ROUTES);
     this.out.toUpstream();
+    this.cseqReceived = x[b + B_CSEQ_RECEIVED]!;
     this.withoutTopVia(message);
-    const isInvite = this.w.x[T_KIND] === KIND_INVITE_SERVER;
+    const isInvite = x[T_KIND] === KIND_INVITE_SERVER;
     if (!isInvite || code < 200 || code >= 300) this.out.sendKept();
     else this.out.send();
     this.relayed();
     this.sent(code);
   }
 
-  /** Passes on an answer that a branch kept: its Via is off already. */
-  passKept(message: Message, code: number, ownRecordRoutes: number): void {
-    this.observer.reply(message, code, ownRecordRoutes);
+  /** Passes on an answer that the branch kept: its Via is off already. */
+  passKept(message: Message, code: number, b: number): void {
+    this.observer.reply(message, code, this.w.x[b + B_FLAGS]! & B_RECORD_ROUTES);
     this.out.toUpstream();
+    this.cseqReceived = 0;
     this.rest(message, 0);
     this.out.sendKept();
     this.relayed();
@@ -130,6 +147,7 @@ export class Upstream {
   /** Keeps an answer with branch `branch` until the others have theirs. */
   keep(message: Message, branch: number): void {
     this.out.toUpstream();
+    this.cseqReceived = this.w.x[branchAt(branch) + B_CSEQ_RECEIVED]!;
     this.withoutTopVia(message);
     this.w.native.transactionSetBranchReply(branch);
     this.w.x[S_COUNT] = 0;
@@ -140,26 +158,42 @@ export class Upstream {
     const next = message.word(W_VIA_NEXT_OFF);
     if (next === 0) {
       const end = message.word(W_VIA_LINE_END);
-      this.out.message(message, 0, start);
+      this.part(message, 0, start);
       this.rest(message, end);
       return;
     }
     const value = message.word(W_VIA_OFF);
-    this.out.message(message, 0, value);
+    this.part(message, 0, value);
     this.rest(message, next);
   }
 
   /** The message from `from` on, with the lines that are to be added. */
   private rest(message: Message, from: number): void {
     if (this.linesLength === 0) {
-      this.out.message(message, from, message.length - from);
+      this.part(message, from, message.length);
       return;
     }
     const end = message.word(W_HEADERS_END);
-    this.out.message(message, from, end - from);
+    this.part(message, from, end);
     this.out.piece(this.linesAt, this.linesLength);
     this.out.message(message, end, message.length - end);
     this.linesLength = 0;
+  }
+
+  /** [from, end) of the message; a CSeq number in it is the one that the request came with. */
+  private part(message: Message, from: number, end: number): void {
+    const number = message.word(W_CSEQ_OFF);
+    if (this.cseqReceived === 0 || number < from || number >= end) {
+      this.out.message(message, from, end - from);
+      return;
+    }
+    this.out.message(message, from, number - from);
+    const { scratch } = this.w;
+    const at = scratch.at;
+    scratch.decimal(this.cseqReceived);
+    this.out.piece(at, scratch.at - at);
+    const behind = number + message.word(W_CSEQ_LEN);
+    this.out.message(message, behind, end - behind);
   }
 
   private relayed(): void {

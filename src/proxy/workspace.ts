@@ -28,6 +28,12 @@ export type ProxyParams = {
     readonly append_fromtag: number;
     readonly enable_double_rr: number;
   };
+  readonly uac: {
+    readonly credential: readonly string[];
+    readonly auth_realm_avp: string | null;
+    readonly auth_username_avp: string | null;
+    readonly auth_password_avp: string | null;
+  };
   readonly core: {
     readonly max_forwards: number;
     readonly max_breadth: number;

@@ -51,6 +51,7 @@ import {
 } from '../sip/words.js';
 import { formatAddress } from '../transport/address.js';
 import type { AvpBook } from './avps.js';
+import { type AuthSettings, uac_auth } from './functions/auth.js';
 import { dlg_isflagset, dlg_resetflag, dlg_setflag } from './functions/flags.js';
 import { dlg_get, is_known_dlg } from './functions/lookup.js';
 import { dlg_manage } from './functions/manage.js';
@@ -78,6 +79,7 @@ export type Surroundings = {
   readonly tracker: DialogTracker;
   readonly log: Log;
   readonly avps: AvpBook;
+  readonly auth: AuthSettings;
   /** Name of the AVP with the lifetime of calls; null: none. */
   readonly timeoutAvp: string | null;
   /** Message flag that makes an INVITE create a dialog, as a mask; 0: none.  [manual 5.4] */
@@ -808,6 +810,16 @@ export class FailureContext extends RequestContext {
     for (let n = 0; n < x[T_BRANCH_COUNT]!; n++)
       if (matchesStatus(x[branchAt(n) + B_CODE]!, pattern)) return true;
     return false;
+  }
+
+  /**
+   * Answers the challenge of the best answer, 401 or 407, with our credentials for its realm: the next t_relay() sends the
+   * request once more to who asked.  `mode` 1: a password in an AVP is H(user:realm:password).  False: no challenge that
+   * can be answered, or credentials that were refused.
+   */
+  uac_auth(mode: 0 | 1 = 0): boolean {
+    const { auth, avps, core } = this.s;
+    return uac_auth(core, auth, avps, this.passage, mode);
   }
 
   /** Code of the best answer ($T_reply_code). */

@@ -15,6 +15,7 @@ import type { Message } from '../sip/message.js';
 import { AvpBook, avpNameOf } from './avps.js';
 import type { Surroundings } from './context.js';
 import { BranchContext, EventContext, FailureContext, ReplyContext, RequestContext } from './context.js';
+import { authSettings } from './functions/auth.js';
 import type { DialogEventName, RouteTable } from './routes.js';
 
 export class ScriptRunner implements RouteScript, DialogEvents {
@@ -43,6 +44,7 @@ export class ScriptRunner implements RouteScript, DialogEvents {
       tracker,
       log: this.log,
       avps: this.avps,
+      auth: authSettings(core.w.params.uac),
       table: this.table,
       timeoutAvp: avpNameOf(timeout_avp),
       dialogFlag: dlg_flag === null ? 0 : (1 << dlg_flag) >>> 0,

@@ -123,6 +123,63 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** Challenges from behind are answered here, twice at most; who refuses our credentials is left for the backup. */
+  auth: policy((_lookup, note) => ({
+    request(r) {
+      if (!r.sanity_check()) return;
+      if (!r.loose_route() && !r.has_totag()) tracked(r);
+      if (r.is_method('INFO')) note(`diff-${r.$dlg_var('cseq_diff')}`, r.$ci);
+      r.t_on_failure('auth');
+      r.t_relay();
+    },
+    failure: {
+      auth(f) {
+        if (f.t_check_status('401|407') && f.uac_auth()) {
+          f.t_on_failure('auth');
+          f.t_relay();
+        } else if (f.is_method('INVITE') && !f.has_totag()) {
+          f.$du = BACKUP;
+          f.t_relay();
+        }
+      },
+    },
+  })),
+
+  /** Who is challenged tries two targets with credentials. */
+  auth_fork: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_on_failure('auth');
+      r.t_relay();
+    },
+    failure: {
+      auth(f) {
+        if (!f.uac_auth()) return;
+        f.$du = null;
+        f.append_branch(CALLEE_2);
+        f.t_relay();
+      },
+    },
+  })),
+
+  /** Credentials that the route knows. */
+  auth_by_avp: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$avp('user', 'bob');
+      r.$avp('secret', '5f4dcc3b5aa765d61d8327deb882cf99');
+      r.t_on_failure('auth');
+      r.t_relay();
+    },
+    failure: {
+      auth(f) {
+        if (f.uac_auth(1)) f.t_relay();
+      },
+    },
+  })),
+
   /** Header edits and a Record-Route of the request route hold for the backup's copy too. */
   edits: policy(() => ({
     request(r) {

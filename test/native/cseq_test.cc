@@ -100,3 +100,35 @@ TEST_CASE("cseq: against a plain model, whatever the order") {
     }
   }
 }
+
+TEST_CASE("cseq: a dialog that began with a renumbered request counts from there") {
+  CSeqStepList list{};
+  list.shift(7, 1);  // INVITE 7 was answered as 8
+  CHECK(list.mapped(6) == 6);
+  CHECK(list.mapped(7) == 8);
+  CHECK(list.mapped(8) == 9);
+  CHECK(list.added() == 1);
+  CHECK(list.take(7, 0) == 9);
+  CHECK(list.mapped(7) == 8);
+  CHECK(list.mapped(8) == 10);
+  list.shift(7, 2);
+  CHECK(list.mapped(6) == 6);
+  CHECK(list.mapped(7) == 10);
+  CHECK(list.mapped(8) == 12);
+  list.shift(9, 0);
+  CHECK(list.count == 2);
+  list.shift(8, 1);
+  CHECK(list.mapped(7) == 10);
+  CHECK(list.mapped(8) == 13);
+}
+
+TEST_CASE("cseq: however many shifts, at most eight steps are kept and the newest are right") {
+  CSeqStepList list{};
+  std::uint32_t add = 0;
+  for (std::uint32_t n = 1; n <= 20; ++n) {
+    list.shift(10 * n, 1);
+    CHECK(list.mapped(10 * n) == 10 * n + ++add);
+  }
+  CHECK(list.count == kCSeqStepsMax);
+  CHECK(list.mapped(150) == 165);
+}

@@ -280,6 +280,9 @@ void numbered_points() {
     std::uint32_t failures = 0;
     ok(Table(s.segment, 2).probe_answered(s.sibling, 1, false, &failures));
   });
+  kill_everywhere("shift CSeqs", [&](Stage& s) {
+    ok(Table(s.segment, 2).shift_cseq(s.confirmed, kDownstream, 7, 1));
+  });
   kill_everywhere("map a CSeq", [&](Stage& s) {
     std::uint32_t number = 0;
     HOLDFAST_KILL_POINT();

@@ -23,6 +23,7 @@ import { KIND_INVITE_SERVER } from '../../dist/transaction/states.js';
 import { Resolver } from '../../dist/transport/resolve.js';
 import { type Policy, policies } from '../flow/policies.js';
 import { Agent } from './flow-agents.js';
+import { checkCredentials } from './flow-digest.js';
 import { ClockOf, Names } from './flow-names.js';
 import {
   checkForwardedRequest,
@@ -580,6 +581,10 @@ class Player {
     if (message.status > 0) {
       if (!checkForwardedResponse(scene)) checkOwnResponse(scene);
     } else if (!checkOwnRequest(scene) && !checkMadeRequest(scene)) checkForwardedRequest(scene);
+    if (step.checks.includes('with credentials')) {
+      const challenges = agent.sentIn(step.call).filter((one) => one.status === 401 || one.status === 407);
+      checkCredentials(message, challenges, world.config.params.uac.credential);
+    }
     for (const check of step.checks) checkWords(message, check, scene.ours[datagram.socket]!);
   }
 
@@ -633,7 +638,7 @@ function checkWords(message: WireMessage, check: string, socket: string): void {
   const by = /^by (\S+)$/.exec(check);
   const begins = /^([A-Za-z-]+) begins (.+)$/.exec(check);
   const most = /^([A-Za-z-]+) at most (\d+)$/.exec(check);
-  if (check === 'edited') return;
+  if (check === 'edited' || check === 'with credentials' || /^cseq was \d+$/.test(check)) return;
   if (uri) assert.equal(message.uri, uri[1], 'Request-URI');
   else if (by) assert.equal(socket, by[1], 'socket it left by');
   else if (begins) {

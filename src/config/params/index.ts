@@ -15,12 +15,14 @@ import { recordRouteParams } from './record-route.js';
 import { scriptParams } from './script.js';
 import { statisticsParams } from './statistics.js';
 import { transactionParams } from './transaction.js';
+import { uacParams } from './uac.js';
 
 /** Every row there is. */
 export const PARAMS = {
   core: coreParams,
   tm: transactionParams,
   rr: recordRouteParams,
+  uac: uacParams,
   dialog: {
     ...statisticsParams,
     ...matchingParams,

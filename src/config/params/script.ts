@@ -10,7 +10,6 @@ export const scriptParams = {
   }),
   track_cseq_updates: onOff({
     default: 0,
-    later: true,
     section: '5.51',
     doc: 'Whether CSeq numbers are mended in calls that this proxy authenticated on the way.',
   }),

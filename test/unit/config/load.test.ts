@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, test } from 'vitest';
+import { checkReport } from '../../../dist/cli/print.js';
 import { type Config, type Given, loadConfig } from '../../../dist/config/load.js';
 import type { EngineError } from '../../../dist/errors.js';
 
@@ -121,6 +122,21 @@ describe('precedence: flag > environment > file > default', () => {
         (name) => origins.get(name),
       ),
       ['--workers', 'HOLDFAST_RPC', file, '--set', 'HOLDFAST_SET', file],
+    );
+  });
+
+  test('what may be given again gathers at one place, and a stronger place replaces it all', async () => {
+    const from = withFiles({
+      'holdfast.config.json': JSON.stringify({ set: { 'uac:credential': ['a:r:1', 'b:r:2'] } }),
+    });
+    const inFile = await load({}, {}, from);
+    assert.deepEqual(inFile.config.params.uac.credential, ['a:r:1', 'b:r:2']);
+    const inFlags = await load({ set: ['uac:credential=c:r:3', 'uac:credential=d:r:x,y z'] }, {}, from);
+    assert.deepEqual(inFlags.config.params.uac.credential, ['c:r:3', 'd:r:x,y z']);
+    assert.ok(!checkReport(inFlags).includes('x,y z'), 'a password is not shown');
+    await assert.rejects(
+      load({ set: ['uac:credential=secret'] }),
+      (error: Error) => !error.message.includes('secret'),
     );
   });
 

@@ -74,6 +74,16 @@ describe('parameters [spec 12]', () => {
     ['dialog:profiles_with_value', 'a;a', 'refused'],
     ['dialog:profiles_with_value', 'a-b', 'refused'],
     ['dialog:profiles_with_value', 'a,b', 'refused'],
+    // uac: user, realm and password; a password may hold anything but control characters
+    ['uac:credential', 'alice:example.org:a:b;c', ['alice:example.org:a:b;c']],
+    ['uac:credential', ['a:r:p', 'b:r:p'], ['a:r:p', 'b:r:p']],
+    ['uac:credential', 'alice::', ['alice::']],
+    ['uac:credential', 'alice:example.org', 'refused'],
+    ['uac:credential', ':example.org:p', 'refused'],
+    ['uac:credential', 'a:"r":p', 'refused'],
+    ['uac:credential', 'a:r:p\r\nVia: x', 'refused'],
+    ['uac:credential', ['a:r:p', 'a:r:p'], 'refused'],
+    ['uac:credential', 'a:r:'.padEnd(513, 'p'), 'refused'],
     // 5.48: 0, or 30 and more
     ['dialog:ka_interval', '0', 0],
     ['dialog:ka_interval', '30', 30],
