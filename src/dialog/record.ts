@@ -121,7 +121,8 @@ export const PROPERTY_KA_CALLEE = 4;
 export const PROPERTY_TIMEOUT_NORESET = 8;
 export const PROPERTY_PRACK = 32;
 
-/** Memberships of the dialog in hand, and whether it names a timeout route. */
+/** Of the dialog in hand: a hash of the callee's tag, 0 while it is not known; memberships; whether it has a timeout route. */
+export const D_CALLEE_TAG_HASH = constant('XDialog') + constant('DCalleeTagHash');
 export const D_MEMBERS = constant('XDialog') + constant('DMembers');
 export const D_TIMEOUT_ROUTE = constant('XDialog') + constant('DTimeoutRoute');
 /** No request of that side is known. */

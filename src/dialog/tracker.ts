@@ -76,6 +76,7 @@ import { Records } from './record.js';
 import { Refer } from './refer.js';
 import { COUNTERS } from './statistics.js';
 import { Sweep, type Walk } from './sweep.js';
+import { TargetRefresh } from './target.js';
 import { Variables } from './variables.js';
 import { RequestsWithin } from './within.js';
 
@@ -146,6 +147,7 @@ export class DialogTracker implements Owners {
   private readonly within: RequestsWithin;
   private readonly ownAnswers: OwnAnswers;
   private readonly numbers: Numbers;
+  private readonly targets: TargetRefresh;
   private readonly sweep: Sweep | null;
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
@@ -161,7 +163,7 @@ export class DialogTracker implements Owners {
     this.log = log;
     this.activeDialogs = parts.activeDialogs ?? (() => 0);
     this.records = new Records(native, memory);
-    const stored = parts.storedRequest ?? (() => null);
+    const stored = parts.storedRequest ?? ((): Message | null => null);
     this.callbacks = new Callbacks(
       (error, index, generation) =>
         log.error('dialog_listener_threw', {
@@ -195,6 +197,7 @@ export class DialogTracker implements Owners {
     this.inquiry = new Inquiry(this.desk, sender, params);
     const ownText = () => this.storedRequestText();
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.refer, this.bridge);
+    this.targets = new TargetRefresh(this.desk, stored);
     this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, walk, params, log);
   }
 
@@ -641,7 +644,7 @@ export class DialogTracker implements Owners {
     else if (message !== null && code > 100) this.invite.rang(message, index, generation);
   }
 
-  /** Answers to requests within the dialog change nothing; who asked hears of them. */
+  /** Answers to requests within the dialog change no state; a 2xx may move the targets, and who asked hears of it. */
   private replyWithin(
     message: Message,
     code: number,
@@ -649,6 +652,7 @@ export class DialogTracker implements Owners {
     index: number,
     generation: number,
   ): void {
+    if (code >= 200 && code < 300) this.targets.accepted(message, direction, index, generation);
     if (message.cseqMethod === M_BYE) {
       this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 2);
     } else if (code < 300) {
