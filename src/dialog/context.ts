@@ -39,6 +39,8 @@ export class DialogContext {
   hasTransaction = false;
   /** This message is an INVITE that comes by again. */
   spiral = false;
+  /** This message, a BYE, ended its dialog. */
+  ended = false;
   /** The transaction of this message names the dialog. */
   linked = false;
   /** The cookie goes into our Record-Route. */
@@ -87,6 +89,7 @@ export class DialogContext {
     this.owedCallback = 0;
     this.hasTransaction = false;
     this.spiral = false;
+    this.ended = false;
     this.linked = false;
     this.cookieOwed = false;
     this.steps = 0;

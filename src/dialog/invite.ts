@@ -23,8 +23,9 @@ import { COUNTERS } from './statistics.js';
 const REVIVABLE_MAX = 8192;
 type Memberships = { readonly generation: number; readonly profiles: readonly ProfileEntry[] };
 
-/** How much of the callee's leg a change carries. */
+/** How much of the callee's leg a change carries: nothing, the tag alone, all. */
 const NO_LEG = 0;
+const ONLY_TAG = 1;
 const WHOLE_LEG = 2;
 
 export class InviteAnswers {
@@ -32,6 +33,9 @@ export class InviteAnswers {
   private readonly lifetime: Lifetime;
   private readonly profiles: ProfileBook;
   private readonly log: DialogLog;
+  /** The To tag that we give in a 2xx of our own; length 0: none. */
+  ownTagAt = 0;
+  ownTagLength = 0;
   private readonly membersOfFailed = new Map<number, Memberships>();
 
   constructor(desk: Desk, lifetime: Lifetime, profiles: ProfileBook, log: DialogLog) {
@@ -142,7 +146,7 @@ export class InviteAnswers {
       record.CHANGE_END_TS |
       record.CHANGE_FLAGS;
     let status: number = STATUS.outOfRange;
-    for (let part = message === null ? NO_LEG : WHOLE_LEG; part >= NO_LEG; part--) {
+    for (let part = message === null ? ONLY_TAG : WHOLE_LEG; part >= NO_LEG; part--) {
       records.beginChange(fields, from);
       x[record.A_STATE] = to;
       x[record.A_DUE] = dueAt;
@@ -150,12 +154,20 @@ export class InviteAnswers {
       x[record.A_FLAGS_SET] = record.FLAG_NEW | record.FLAG_HOOKED;
       const mark = scratch.at;
       if (message !== null && part > NO_LEG) this.nameCallee(message, part, recordRoutes, ownRecordRoutes);
+      else if (part > NO_LEG && this.ownTagLength > 0) this.nameOurselves();
       scratch.at = mark;
       status = records.change(index, generation);
       if (status !== STATUS.outOfRange && status !== STATUS.noMemory) return status;
       this.log.error('callee_leg_not_kept', { record: index, status });
     }
     return status;
+  }
+
+  /** We answered: requests within the dialog carry our tag, and nothing is sent to us. */
+  private nameOurselves(): void {
+    const { records, x } = this.desk;
+    x[record.A_FIELDS]! |= record.CHANGE_CALLEE_LEG;
+    records.setText(record.A_CALLEE_TAG, this.ownTagAt, this.ownTagLength);
   }
 
   /** The tag is kept even if no request could be sent to the Contact: matching needs it. */

@@ -103,6 +103,8 @@ export type TrackerParts = {
 
 /** In T_DIRECTION beside the direction: the transaction is that of the INVITE that made the dialog. */
 export const TRANSACTION_MADE_DIALOG = 4;
+/** The transaction is that of the BYE that ended the dialog. */
+export const TRANSACTION_ENDED_DIALOG = 8;
 const DIRECTION_MASK = 3;
 /** Whether there are steps is not known: the table is asked. */
 const ASK_FOR_STEPS = 3;
@@ -316,8 +318,11 @@ export class DialogTracker implements Owners {
    *
    * @param message null: the answer is our own
    * @param ownRecordRoutes Record-Route values that we put on the branch that answered
+   * @param tagAt the To tag that we give in a 2xx of our own, in memory
    */
-  reply(message: Message | null, code: number, ownRecordRoutes: number): void {
+  reply(message: Message | null, code: number, ownRecordRoutes: number, tagAt = 0, tagLength = 0): void {
+    this.invite.ownTagAt = tagAt;
+    this.invite.ownTagLength = tagLength;
     const { x } = this;
     if (x[T_DIALOG_INDEX] === 0 && this.context.created) this.link();
     const index = x[T_DIALOG_INDEX]!;
@@ -654,6 +659,7 @@ export class DialogTracker implements Owners {
   ): void {
     if (code >= 200 && code < 300) this.targets.accepted(message, direction, index, generation);
     if (message.cseqMethod === M_BYE) {
+      if ((this.x[T_DIRECTION]! & TRANSACTION_ENDED_DIALOG) === 0) return;
       this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 2);
     } else if (code < 300) {
       this.callbacks.tell(DLGCB.RESPONSE_WITHIN, index, generation, null, message, 3 - direction);
@@ -728,7 +734,9 @@ export class DialogTracker implements Owners {
     context.held = false;
     x[T_DIALOG_INDEX] = context.ownIndex;
     x[T_DIALOG_GENERATION] = context.ownGeneration;
-    x[T_DIRECTION] = context.direction | (context.created ? TRANSACTION_MADE_DIALOG : 0);
+    const made = context.created ? TRANSACTION_MADE_DIALOG : 0;
+    const ended = context.ended ? TRANSACTION_ENDED_DIALOG : 0;
+    x[T_DIRECTION] = context.direction | made | ended;
     context.linked = true;
   }
 

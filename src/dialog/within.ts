@@ -49,6 +49,7 @@ export class RequestsWithin {
       if (to === DELETED && !context.held) context.held = this.desk.hold(index, generation);
       const status = this.commit(message, event, from, to, index, generation);
       if (status === STATUS.ok) {
+        context.ended = to === DELETED;
         this.tell(message, event, from, to, index, generation);
         return;
       }

@@ -117,7 +117,8 @@ function writeTo(out: Outgoing, w: Workspace, message: Message, header: number, 
   out.message(message, valueEnd, end - valueEnd);
 }
 
-function writeOwnTag(w: Workspace, message: Message): void {
+/** Writes the To tag of our answers to this request. */
+export function writeOwnTag(w: Workspace, message: Message): void {
   w.scratch.text(TAG_START);
   w.scratch.hex8(w.native.hash(message.at + message.word(W_CALL_ID_OFF), message.word(W_CALL_ID_LEN)));
   w.scratch.hex8(w.native.hash(message.at + message.word(W_FROM_TAG_OFF), message.word(W_FROM_TAG_LEN)));

@@ -38,8 +38,18 @@ export interface ProxyObserver {
   resume(parked: unknown): void;
   /** The request route is over. */
   scriptEnded(message: Message, hasTransaction: boolean): void;
-  /** An answer to the transaction in hand is about to go upstream: `message`, or one made here (null). */
-  reply(message: Message | null, code: number, ownRecordRoutes: number): void;
+  /**
+   * An answer to the transaction in hand is about to go upstream: `message`, or one made here (null).
+   *
+   * @param tagAt the To tag that we give in a 2xx of our own, in memory; `tagLength` 0: none
+   */
+  reply(
+    message: Message | null,
+    code: number,
+    ownRecordRoutes: number,
+    tagAt?: number,
+    tagLength?: number,
+  ): void;
   /**
    * A request of our own, the transaction in hand, has its final answer: `message`; null: 408 (nobody answered) or 503 (it
    * could not be sent).  T_PURPOSE, T_DIRECTION (the side) and the dialog's words say which it was.

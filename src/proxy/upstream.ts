@@ -29,7 +29,7 @@ import {
 import { inviteAnswered } from '../transaction/server-invite.js';
 import { nonInviteAnswered } from '../transaction/server-non-invite.js';
 import { B_RECORD_ROUTES, KIND_INVITE_SERVER, SERVER_PROCEEDING, T_RANG } from '../transaction/states.js';
-import { reasonOf, writeAnswer } from './answer.js';
+import { reasonOf, writeAnswer, writeOwnTag } from './answer.js';
 import { branchAt } from './downstream.js';
 import { Outgoing } from './outgoing.js';
 import type { Passage } from './passage.js';
@@ -77,7 +77,7 @@ export class Upstream {
   answer(passage: Passage, code: number, reason = reasonOf(code), extra = ''): boolean {
     const x = this.w.x;
     if (x[T_STATE] !== SERVER_PROCEEDING) return false;
-    if (code > 100) this.observer.reply(null, code, 0);
+    if (code > 100) this.tellOwn(passage, code);
     this.out.toUpstream();
     writeAnswer(this.out, this.w, passage, code, reason, extra);
     if (code > 100) this.out.sendKept();
@@ -85,6 +85,15 @@ export class Upstream {
     this.w.count(COUNTERS.repliesGenerated);
     this.sent(code);
     return true;
+  }
+
+  /** An answer of our own; a 2xx makes us the other end, under the tag we give. */
+  private tellOwn(passage: Passage, code: number): void {
+    const { scratch } = this.w;
+    const tagAt = scratch.at;
+    const makesEnd = code >= 200 && code < 300 && !passage.message.hasToTag;
+    if (makesEnd) writeOwnTag(this.w, passage.message);
+    this.observer.reply(null, code, 0, tagAt, scratch.at - tagAt);
   }
 
   /** Repeats the last answer: the one kept, or a fresh 100. */

@@ -274,11 +274,17 @@ describe('the states of a call [spec 2.2, 2.3]', () => {
       assert.equal(world.dialog().state, 1);
     });
   });
-  test('a 2xx of our own is an answer without a callee', async () => {
+  test('a 2xx of our own makes us the callee: a tag, and nothing that requests are sent to', async () => {
     await inWorld([], (world) => {
       const invite = world.initial();
       world.ownReply(invite, 200);
-      assert.deepEqual([world.dialog().state, world.dialog().callee.tag], [3, null]);
+      const { state, callee } = world.dialog();
+      assert.deepEqual([state, callee.tag, callee.contact, callee.route_set], [3, 'own', null, null]);
+      // The same INVITE again is no spiral of a confirmed call, and other tags are others' dialogs.
+      world.sequential({ method: 'ACK', to: 'b2' });
+      assert.equal(world.dialog().state, 3);
+      world.sequential({ method: 'ACK', to: 'own' });
+      assert.equal(world.dialog().state, 4);
       assert.deepEqual(world.events, ['start -']);
     });
   });

@@ -301,7 +301,10 @@ export class World {
   /** We answer ourselves. */
   ownReply(transaction: Transaction, code: number): void {
     this.load(transaction);
-    this.tracker.reply(null, code, 0);
+    const { scratch } = this.memory;
+    const tagAt = scratch.at;
+    if (code >= 200 && code < 300) scratch.text('own');
+    this.tracker.reply(null, code, 0, tagAt, scratch.at - tagAt);
     this.store();
   }
 
