@@ -131,7 +131,7 @@ bool read_change(const ShardState& shard, Change& c) noexcept {
                                 &c.ka_due})
     *number = args.number();
   for (Text* text : {&c.callee_tag, &c.callee_contact, &c.callee_route_set, &c.caller_contact,
-                     &c.timeout_route, &c.caller_source, &c.callee_source})
+                     &c.timeout_route, &c.caller_source, &c.callee_source, &c.caller_route_set})
     *text = args.text();
   return args.good();
 }
@@ -140,11 +140,11 @@ Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t gener
   Change c;
   const bool good = read_change(shard, c);
   // Texts of fields that are not named may be anything.
-  constexpr std::uint32_t kTextFields =
-      kChangeCalleeLeg | kChangeCalleeContact | kChangeCallerContact | kChangeTimeoutRoute;
+  constexpr std::uint32_t kTextFields = kChangeCalleeLeg | kChangeCalleeContact | kChangeCallerContact |
+                                        kChangeTimeoutRoute | kChangeCallerRouteSet;
   if ((c.fields & kTextFields) == 0)
     c.callee_tag = c.callee_contact = c.callee_route_set = c.caller_contact = c.timeout_route =
-        c.caller_source = c.callee_source = {};
+        c.caller_source = c.callee_source = c.caller_route_set = {};
   else if (!good)
     return Status::kBadMessage;
   return table_of(shard).change({index, generation}, c, dialog_words(shard));

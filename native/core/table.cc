@@ -492,8 +492,9 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   if (change.callee_tag.size() > kTextBytesMax || change.callee_contact.size() > kTextBytesMax ||
       change.callee_route_set.size() > kRouteSetBytesMax || change.caller_contact.size() > kTextBytesMax ||
       change.timeout_route.size() > kTimeoutRouteBytesMax || change.caller_source.size() > kSourceBytesMax ||
-      change.callee_source.size() > kSourceBytesMax || change.caller_socket > 0xffff ||
-      change.callee_socket > 0xffff || ((change.marks_set | change.marks_clear) & ~kMarkAll) != 0)
+      change.callee_source.size() > kSourceBytesMax || change.caller_route_set.size() > kRouteSetBytesMax ||
+      change.caller_socket > 0xffff || change.callee_socket > 0xffff ||
+      ((change.marks_set | change.marks_clear) & ~kMarkAll) != 0)
     return Status::kOutOfRange;
 
   Locked record(*segment_, handle);
@@ -508,7 +509,7 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   const Need need = before >= kEarly ? Need::kCallIsUp : Need::kNewCall;
   DialogCold* numbers = &cold(*record);
   Block fresh_cold = 0, fresh_leg = 0, fresh_extra = 0;
-  if (has(kChangeCallerContact | kChangeTimeoutRoute)) {
+  if (has(kChangeCallerContact | kChangeTimeoutRoute | kChangeCallerRouteSet)) {
     Text texts[kColdTextEnd];
     for (std::uint32_t n = 0; n < kColdTextEnd; ++n) texts[n] = text_of(*numbers, n);
     if (has(kChangeCallerContact)) {
@@ -516,6 +517,7 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
       texts[kColdCallerSource] = change.caller_source;
     }
     if (has(kChangeTimeoutRoute)) texts[kColdTimeoutRoute] = change.timeout_route;
+    if (has(kChangeCallerRouteSet)) texts[kColdCallerRouteSet] = change.caller_route_set;
     if (!fits(texts, kBoundOfCold)) return Status::kOutOfRange;
     std::size_t bytes = sizeof(DialogCold);
     for (const Text& text : texts) bytes += text.size();

@@ -129,6 +129,7 @@ enum ChangeField : std::uint32_t {
   kChangeMarks = 1u << 15,  // (old & ~marks_clear) | marks_set; see DialogMark for what `due` does to them
   kChangeSavedDue = 1u << 16,
   kChangeKaDue = 1u << 17,  // arms the keep-alive wheel; 0 disarms
+  kChangeCallerRouteSet = 1u << 18,
 };
 
 struct Change {
@@ -141,7 +142,7 @@ struct Change {
   std::uint32_t transaction_index = 0, transaction_generation = 0, marks_set = 0, marks_clear = 0;
   std::uint32_t saved_due = 0, ka_due = 0;
   Text callee_tag, callee_contact, callee_route_set, caller_contact, timeout_route;
-  Text caller_source, callee_source;
+  Text caller_source, callee_source, caller_route_set;
 };
 
 inline constexpr std::uint32_t kEarlyLegsMax = 16;  // of one dialog

@@ -29,6 +29,7 @@ const EVERY_TYPE = Object.values(DLGCB).reduce((all: number, type) => all | type
 const BEFORE_ANY = DLGCB.LOADED | DLGCB.CREATED;
 /** Types that are told while the transaction in hand is that of the request they are about. */
 const ABOUT_STORED_REQUEST =
+  DLGCB.CREATED |
   DLGCB.FAILED |
   DLGCB.CONFIRMED_NA |
   DLGCB.EARLY |
@@ -63,7 +64,7 @@ export type DialogListener = (news: DialogNews) => void;
 type Registration = { readonly types: number; readonly listener: DialogListener };
 
 /** The stored request of the transaction in hand if that is the dialog's; null: there is none. */
-export type StoredRequest = (index: number, generation: number) => Message | null;
+export type StoredRequest = (index: number) => Message | null;
 
 /** News whose request is fetched when somebody asks for it. */
 class News implements DialogNews {
@@ -98,7 +99,7 @@ class News implements DialogNews {
 
   get request(): Message | null {
     if (this.stored !== null) {
-      this.given = this.stored(this.index, this.generation);
+      this.given = this.stored(this.index);
       this.stored = null;
     }
     return this.given;

@@ -44,6 +44,8 @@ export class Desk {
   private readonly cause: Cause = { message: null, direction: 0, how: ENDED_BY_BYE };
   private readonly entered = new Uint32Array(3 * ENTERED_MAX);
   private depth = 0;
+  private first = 0;
+  private sibling = 0;
 
   constructor(records: Records, effects: Effects, callbacks: Callbacks, log: DialogLog) {
     this.records = records;
@@ -68,6 +70,17 @@ export class Desk {
     const { context, entered } = this;
     const at = 3 * --this.depth;
     context.point(entered[at]!, entered[at + 1]!, entered[at + 2]!);
+  }
+
+  /** The sibling was made by an answer in the transaction that names `first`; 0, 0: that answer is dealt with. */
+  siblingOf(first: number, sibling: number): void {
+    this.first = first;
+    this.sibling = sibling;
+  }
+
+  /** The dialog that the transaction of its INVITE names. */
+  firstOf(index: number): number {
+    return index === this.sibling ? this.first : index;
   }
 
   /** A change of state with no more to it than flags and, for the last state, the time. */

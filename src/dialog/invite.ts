@@ -5,15 +5,15 @@
  * [RFC 3261 12.1, 13.2.2.4, 16.7]
  */
 import { STATUS } from '../memory/addon.js';
-import { D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE } from '../memory/words.js';
+import { D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { W_CONTACT_URI_LEN, W_CONTACT_URI_OFF, W_TO_TAG_LEN, W_TO_TAG_OFF } from '../sip/words.js';
 import { DLGCB } from './callbacks.js';
 import type { Desk } from './desk.js';
-import type { ProfileEntry } from './dialog.js';
-import { hasOneContact, writeCalleeRouteSet } from './leg.js';
+import { type ProfileEntry, TEXT_CALLER_ROUTE_SET } from './dialog.js';
+import { hasOneContact, writeCalleeRouteSet, writeCallerRouteSetByUs } from './leg.js';
 import type { Lifetime } from './lifetime.js';
-import { DELETED, EARLY, next, STRAY } from './machine.js';
+import { CONFIRMED_NO_ACK, DELETED, EARLY, next, STRAY, UNCONFIRMED } from './machine.js';
 import type { DialogLog } from './ports.js';
 import type { ProfileBook } from './profile.js';
 import * as record from './record.js';
@@ -22,6 +22,11 @@ import { COUNTERS } from './statistics.js';
 /** Failed calls whose memberships are remembered in case a 2xx comes after all. */
 const REVIVABLE_MAX = 8192;
 type Memberships = { readonly generation: number; readonly profiles: readonly ProfileEntry[] };
+
+/** Bit of keep_proxy_rr: our own Record-Route stays in the callee's Route set. */
+const KEEP_FOR_CALLEE = 1;
+/** Bit of keep_proxy_rr: it is put before the caller's Route set. */
+const KEEP_FOR_CALLER = 2;
 
 /** How much of the callee's leg a change carries: nothing, the tag alone, all. */
 const NO_LEG = 0;
@@ -37,16 +42,29 @@ export class InviteAnswers {
   ownTagAt = 0;
   ownTagLength = 0;
   private readonly membersOfFailed = new Map<number, Memberships>();
+  private readonly keepsOwnRoutes: boolean;
+  private readonly callerPassesUs: boolean;
+  private readonly observedSource: (message: Message) => string;
 
-  constructor(desk: Desk, lifetime: Lifetime, profiles: ProfileBook, log: DialogLog) {
+  constructor(
+    desk: Desk,
+    lifetime: Lifetime,
+    profiles: ProfileBook,
+    params: { readonly keep_proxy_rr: number },
+    observedSource: (message: Message) => string,
+    log: DialogLog,
+  ) {
     this.desk = desk;
     this.lifetime = lifetime;
     this.profiles = profiles;
+    this.keepsOwnRoutes = (params.keep_proxy_rr & KEEP_FOR_CALLEE) !== 0;
+    this.callerPassesUs = (params.keep_proxy_rr & KEEP_FOR_CALLER) !== 0;
+    this.observedSource = observedSource;
     this.log = log;
   }
 
-  /** 101-199 from downstream. */
-  rang(message: Message, index: number, generation: number): void {
+  /** 101-199 from downstream; one with a To tag makes or refreshes an early leg. */
+  rang(message: Message, index: number, generation: number, ownRecordRoutes: number): void {
     const { callbacks, native, records, x } = this.desk;
     callbacks.tell(DLGCB.RESPONSE_FWDED, index, generation, null, message, 2);
     for (let attempt = 0; attempt < record.ATTEMPTS_MAX; attempt++) {
@@ -61,13 +79,14 @@ export class InviteAnswers {
         const status = this.desk.commitState(from, to, record.FLAG_HOOKED, index, generation);
         if (status === STATUS.conflict) continue;
       }
+      if (message.word(W_TO_TAG_LEN) !== 0) this.keepEarlyLeg(message, index, generation, ownRecordRoutes);
       callbacks.tell(DLGCB.EARLY, index, generation, null, message, 2);
       return;
     }
     this.desk.lost('provisional', STATUS.conflict, index);
   }
 
-  /** 2xx; `message` null: our own.  Repeated ones and those of further branches change nothing. */
+  /** 2xx; `message` null: our own.  A repeated one changes nothing, one of a further callee makes a dialog of its own. */
   answered(message: Message | null, index: number, generation: number, ownRecordRoutes: number): void {
     const { callbacks, records, x } = this.desk;
     if (message !== null) callbacks.tell(DLGCB.RESPONSE_FWDED, index, generation, null, message, 2);
@@ -75,6 +94,10 @@ export class InviteAnswers {
       if (!records.load(index, generation)) return;
       const from = x[D_STATE]!;
       const to = next(from, 'reply2xx');
+      if (message !== null && x[D_START_TS] !== 0) {
+        this.answeredAgain(message, index, generation, ownRecordRoutes);
+        return;
+      }
       // A call that was up once does not come back: its end was meant.
       if (to === from || (from === DELETED && x[D_START_TS] !== 0)) return;
       const status = this.commitAnswer(message, from, to, ownRecordRoutes, index, generation);
@@ -88,6 +111,69 @@ export class InviteAnswers {
       return;
     }
     this.desk.lost('answer', STATUS.conflict, index);
+  }
+
+  /**
+   * A 2xx after the first: the same once more, or another callee's, which makes the sibling of the dialog.
+   *
+   * The siblings are one family: cookie, variables, memberships.  Each starts and ends by itself.  [RFC 3261 13.2.2.4]
+   */
+  private answeredAgain(message: Message, index: number, generation: number, ownRecordRoutes: number): void {
+    const { callbacks, native, records, x } = this.desk;
+    // Without a tag of the first there is no telling which this is.
+    if (message.word(W_TO_TAG_LEN) === 0 || x[record.D_CALLEE_TAG_HASH] === 0) return;
+    if (records.findByTags(message) && x[record.D_CALLEE_TAG_HASH] !== 0) return;
+    if (!records.load(index, generation)) return;
+    const { scratch } = records.memory;
+    const mark = scratch.at;
+    const recordRoutes = x[D_RECORD_ROUTES]!;
+    const dueAt = this.lifetime.dueAtAnswer(native.nowBootSeconds(), x[D_LIFETIME]!);
+    records.beginChange(0, 0);
+    x[record.A_DUE] = dueAt;
+    x[record.A_START_TS] = native.nowUnixSeconds();
+    this.nameCallee(message, WHOLE_LEG, recordRoutes, ownRecordRoutes);
+    scratch.at = mark;
+    const status = native.dialogFork(index, generation);
+    if (status === STATUS.noMemory) native.count(COUNTERS.noRoom, 1);
+    if (status !== STATUS.ok) {
+      if (status !== STATUS.conflict) this.desk.lost('fork', status, index);
+      return;
+    }
+    const sibling = records.index;
+    const siblingGeneration = records.generation;
+    this.desk.siblingOf(index, sibling);
+    this.desk.enter(sibling, siblingGeneration, 1);
+    callbacks.tell(DLGCB.CREATED, sibling, siblingGeneration, null, null, 1);
+    this.desk.act(UNCONFIRMED, CONFIRMED_NO_ACK, sibling, siblingGeneration, message, 2);
+    this.desk.leave();
+    this.desk.siblingOf(0, 0);
+  }
+
+  /** What the 18x says of who rings; what cannot be kept is left out, for the call goes on without. */
+  private keepEarlyLeg(message: Message, index: number, generation: number, ownRecordRoutes: number): void {
+    const { native, records, x } = this.desk;
+    const { scratch } = records.memory;
+    const mark = scratch.at;
+    const { at } = message;
+    const length = writeCalleeRouteSet(
+      message,
+      x[D_RECORD_ROUTES]!,
+      this.subtracted(ownRecordRoutes),
+      scratch,
+    );
+    records.setText(X_ARGS, at + message.word(W_TO_TAG_OFF), message.word(W_TO_TAG_LEN));
+    const contactLength = hasOneContact(message) ? message.word(W_CONTACT_URI_LEN) : 0;
+    records.setText(X_ARGS + 2, at + message.word(W_CONTACT_URI_OFF), contactLength);
+    records.setText(X_ARGS + 4, scratch.at - Math.max(length, 0), Math.max(length, 0));
+    x[X_ARGS + 6] = 0;
+    scratch.at = mark;
+    const status = native.dialogEarlyLeg(index, generation);
+    if (status === STATUS.noMemory) native.count(COUNTERS.noRoom, 1);
+  }
+
+  /** How many Record-Routes of ours do not belong to the callee's Route set. */
+  private subtracted(ownRecordRoutes: number): number {
+    return this.keepsOwnRoutes ? 0 : ownRecordRoutes;
   }
 
   /** 300-699; `message` null: our own.  True if it ended the dialog. */
@@ -145,6 +231,10 @@ export class InviteAnswers {
       record.CHANGE_START_TS |
       record.CHANGE_END_TS |
       record.CHANGE_FLAGS;
+    const callerRouteSet =
+      this.callerPassesUs && ownRecordRoutes > 0
+        ? (this.desk.snapshotText(TEXT_CALLER_ROUTE_SET) ?? '')
+        : null;
     let status: number = STATUS.outOfRange;
     for (let part = message === null ? ONLY_TAG : WHOLE_LEG; part >= NO_LEG; part--) {
       records.beginChange(fields, from);
@@ -154,13 +244,24 @@ export class InviteAnswers {
       x[record.A_FLAGS_SET] = record.FLAG_NEW | record.FLAG_HOOKED;
       const mark = scratch.at;
       if (message !== null && part > NO_LEG) this.nameCallee(message, part, recordRoutes, ownRecordRoutes);
-      else if (part > NO_LEG && this.ownTagLength > 0) this.nameOurselves();
+      if (message !== null && part === WHOLE_LEG && callerRouteSet !== null)
+        this.nameCallerRoutes(message, recordRoutes, ownRecordRoutes, callerRouteSet);
+      if (message === null && part > NO_LEG && this.ownTagLength > 0) this.nameOurselves();
       scratch.at = mark;
       status = records.change(index, generation);
       if (status !== STATUS.outOfRange && status !== STATUS.noMemory) return status;
       this.log.error('callee_leg_not_kept', { record: index, status });
     }
     return status;
+  }
+
+  private nameCallerRoutes(message: Message, recordRoutes: number, own: number, routeSet: string): void {
+    const { records, x } = this.desk;
+    const { scratch } = records.memory;
+    const length = writeCallerRouteSetByUs(message, recordRoutes, own, routeSet, scratch);
+    if (length <= 0) return;
+    x[record.A_FIELDS]! |= record.CHANGE_CALLER_ROUTE_SET;
+    records.setText(record.A_CALLER_ROUTE_SET, scratch.at - length, length);
   }
 
   /** We answered: requests within the dialog carry our tag, and nothing is sent to us. */
@@ -183,9 +284,14 @@ export class InviteAnswers {
       records.setText(record.A_CALLEE_CONTACT, at + message.word(W_CONTACT_URI_OFF), length);
     }
     const { scratch } = records.memory;
-    const length = writeCalleeRouteSet(message, recordRoutes, ownRecordRoutes, scratch);
+    const length = writeCalleeRouteSet(message, recordRoutes, this.subtracted(ownRecordRoutes), scratch);
     if (length > 0) records.setText(record.A_CALLEE_ROUTE_SET, scratch.at - length, length);
     else if (length < 0) this.log.warn('route_set_not_kept', { record: records.index });
+    // Beyond another proxy the source is that proxy's.
+    const source = length === 0 ? this.observedSource(message) : '';
+    const sourceAt = scratch.at;
+    if (source !== '' && records.write(source))
+      records.setText(record.A_CALLEE_SOURCE, sourceAt, source.length);
   }
 
   /** A 2xx may come after all: of another branch, or of whoever forks behind us.  [RFC 3261 16.7 step 5] */

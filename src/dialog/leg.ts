@@ -88,6 +88,40 @@ export function writeCalleeRouteSet(
   return length;
 }
 
+/**
+ * Writes the caller's Route set with our own values before it, as keep_proxy_rr wants it: requests made here pass this
+ * proxy again.  Ours are the last o of the 2xx before the k that the INVITE brought.
+ *
+ * @returns its length, just before scratch.at; 0: there are none of ours; ROUTE_SET_UNUSABLE
+ */
+export function writeCallerRouteSetByUs(
+  answer: Message,
+  inviteRecordRoutes: number,
+  ownRecordRoutes: number,
+  routeSet: string,
+  scratch: Scratch,
+): number {
+  const skipped = answer.word(W_RECORD_ROUTE_COUNT) - inviteRecordRoutes - ownRecordRoutes;
+  if (ownRecordRoutes === 0 || skipped < 0) return 0;
+  if (ownRecordRoutes + inviteRecordRoutes > ROUTE_SET_ENTRIES_MAX) return ROUTE_SET_UNUSABLE;
+  let item = answer.word(W_RECORD_ROUTE_ITEM);
+  for (let n = 0; n < skipped; n++) item = answer.itemNext(item);
+  const start = scratch.at;
+  for (let n = 0; n < ownRecordRoutes; n++) {
+    const length = answer.itemLength(item);
+    if (!scratch.hasRoom(length + 1 + routeSet.length)) return ROUTE_SET_UNUSABLE;
+    if (n > 0) scratch.byte(COMMA);
+    scratch.copy(answer.at + answer.itemOffset(item), length);
+    item = answer.itemNext(item);
+  }
+  if (routeSet !== '') {
+    scratch.byte(COMMA);
+    scratch.text(routeSet);
+  }
+  const length = scratch.at - start;
+  return length <= ROUTE_SET_BYTES_MAX ? length : ROUTE_SET_UNUSABLE;
+}
+
 /** Bytes of the first `count` Record-Route values joined with commas. */
 function routeSetLength(message: Message, count: number): number {
   let length = count - 1;

@@ -35,6 +35,7 @@ export const CHANGE_CALLEE_LEG = constant('ChangeCalleeLeg');
 export const CHANGE_CALLER_CONTACT = constant('ChangeCallerContact');
 export const CHANGE_CALLEE_CONTACT = constant('ChangeCalleeContact');
 export const CHANGE_TIMEOUT_ROUTE = constant('ChangeTimeoutRoute');
+export const CHANGE_CALLER_ROUTE_SET = constant('ChangeCallerRouteSet');
 /** The INVITE's server transaction; kept in states 1 and 2 only. */
 export const CHANGE_TRANSACTION = constant('ChangeTransaction');
 /** (old & ~clear) | set; a change of the deadline clears both route marks first. */
@@ -82,7 +83,8 @@ export const A_TIMEOUT_ROUTE = X_ARGS + 31;
 /** Observed address and port, `192.0.2.1:40123`. */
 export const A_CALLER_SOURCE = X_ARGS + 33;
 export const A_CALLEE_SOURCE = X_ARGS + 35;
-const CHANGE_ARGUMENT_WORDS = 23 + 2 * 7;
+export const A_CALLER_ROUTE_SET = X_ARGS + 37;
+const CHANGE_ARGUMENT_WORDS = 23 + 2 * 8;
 
 // Arguments of dialogCreate, in the order of struct NewDialog: texts, then numbers.
 export const N_CALL_ID = X_ARGS;

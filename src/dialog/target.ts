@@ -28,9 +28,12 @@ export class TargetRefresh {
   private readonly desk: Desk;
   private readonly storedRequest: () => Message | null;
 
-  constructor(desk: Desk, storedRequest: () => Message | null) {
+  private readonly observedSource: (message: Message) => string;
+
+  constructor(desk: Desk, storedRequest: () => Message | null, observedSource: (message: Message) => string) {
     this.desk = desk;
     this.storedRequest = storedRequest;
+    this.observedSource = observedSource;
   }
 
   /** A 2xx to the request that the transaction in hand keeps; `direction` is the request's. */
@@ -41,9 +44,12 @@ export class TargetRefresh {
     // Before the answer there is no callee leg: its Contact comes with the 2xx to the INVITE.
     const hasCallee = x[record.D_CALLEE_TAG_HASH] !== 0;
     const request = this.storedRequest();
+    const { scratch } = records.memory;
+    const mark = scratch.at;
     records.beginChange(0, 0);
     if (request !== null && (direction === 1 || hasCallee)) this.name(request, direction);
     if (direction === 2 || hasCallee) this.name(answer, 3 - direction);
+    scratch.at = mark;
     if (x[record.A_FIELDS] === 0) return;
     const status = records.change(index, generation);
     if (status !== STATUS.ok && status !== STATUS.notFound) this.desk.lost('target', status, index);
@@ -58,6 +64,10 @@ export class TargetRefresh {
     x[isCaller ? record.A_CALLER_SOCKET : record.A_CALLEE_SOCKET] = message.flow;
     const contact = isCaller ? record.A_CALLER_CONTACT : record.A_CALLEE_CONTACT;
     records.setText(contact, message.at + message.word(W_CONTACT_URI_OFF), message.word(W_CONTACT_URI_LEN));
+    const source = this.observedSource(message);
+    const at = records.memory.scratch.at;
+    if (source === '' || !records.write(source)) return;
+    records.setText(isCaller ? record.A_CALLER_SOURCE : record.A_CALLEE_SOURCE, at, source.length);
   }
 }
 

@@ -15,12 +15,15 @@ import {
   D_DUE,
   D_ENTRY,
   D_HOLDS,
+  D_MARKS,
   D_START_TS,
   D_STATE,
   D_STEPS,
   T_DIALOG_GENERATION,
   T_DIALOG_INDEX,
   T_DIRECTION,
+  T_GENERATION,
+  T_INDEX,
   X_ARGS,
 } from '../memory/words.js';
 import { type Random, systemRandom } from '../random.js';
@@ -88,6 +91,8 @@ export type TrackerParts = {
   readonly log: DialogLog;
   /** `active_dialogs` over all shards, for $DLG_count; left out: 0. */
   readonly activeDialogs?: () => number;
+  /** `address:port` that a message came from when its Contact cannot be meant, else ''; left out: nobody looks. */
+  readonly observedSource?: (message: Message) => string;
   /** The request that the transaction in hand keeps, for listeners; left out: none. */
   readonly storedRequest?: () => Message | null;
   /** Sends requests of our own; left out: none can be sent. */
@@ -150,6 +155,7 @@ export class DialogTracker implements Owners {
   private readonly ownAnswers: OwnAnswers;
   private readonly numbers: Numbers;
   private readonly targets: TargetRefresh;
+  private readonly observedSource: (message: Message) => string;
   private readonly sweep: Sweep | null;
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
@@ -172,10 +178,7 @@ export class DialogTracker implements Owners {
           dialog: this.desk.addressOf(index, generation),
           reason: String(error),
         }),
-      (index, generation) => {
-        const isItsOwn = this.x[T_DIALOG_INDEX] === index && this.x[T_DIALOG_GENERATION] === generation;
-        return isItsOwn ? stored() : null;
-      },
+      (index) => (this.x[T_DIALOG_INDEX] === this.desk.firstOf(index) ? stored() : null),
     );
     this.events = events;
     this.effects = new Effects(this.records, events, this.callbacks, log);
@@ -188,7 +191,9 @@ export class DialogTracker implements Owners {
     this.numbers = new Numbers(this.records, params.track_cseq_updates !== 0);
     this.variables = new Variables(this.records, messageDialog, this.numbers);
     this.lifetime = new Lifetime(params);
-    this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, log);
+    this.observedSource = parts.observedSource ?? (() => '');
+    const { observedSource } = this;
+    this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, params, observedSource, log);
     this.within = new RequestsWithin(this.desk, this.lifetime);
     const { nowMs = () => 0, random = systemRandom, sender = NOBODY, walk } = parts;
     const owners = parts.owners ?? this;
@@ -199,7 +204,7 @@ export class DialogTracker implements Owners {
     this.inquiry = new Inquiry(this.desk, sender, params);
     const ownText = () => this.storedRequestText();
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.refer, this.bridge);
-    this.targets = new TargetRefresh(this.desk, stored);
+    this.targets = new TargetRefresh(this.desk, stored, observedSource);
     this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, walk, params, log);
   }
 
@@ -532,7 +537,8 @@ export class DialogTracker implements Owners {
     const routeSetLength = writeCallerRouteSet(message, scratch);
     if (routeSetLength === ROUTE_SET_UNUSABLE) return false;
     const routeAt = scratch.at;
-    const written = records.write(context.timeoutRoute);
+    const source = this.observedSource(message);
+    const written = records.write(context.timeoutRoute) && records.write(source);
     scratch.at = mark;
     if (!written) return false;
 
@@ -554,7 +560,7 @@ export class DialogTracker implements Owners {
     x[record.N_INIT_TS] = native.nowUnixSeconds();
     x[record.N_CALLER_SOCKET] = message.flow;
     x[record.N_RECORD_ROUTES] = message.word(W_RECORD_ROUTE_COUNT);
-    records.setText(record.N_CALLER_SOURCE, 0, 0);
+    records.setText(record.N_CALLER_SOURCE, routeAt + context.timeoutRoute.length, source.length);
     const status = native.dialogCreate();
     if (status !== STATUS.ok) return this.notCreated(status);
 
@@ -646,7 +652,7 @@ export class DialogTracker implements Owners {
       this.numbers.forget(index);
       if (ended && this.params.wait_ack !== 1) this.unlink(index, generation);
     } else if (code >= 200) this.invite.answered(message, index, generation, ownRecordRoutes);
-    else if (message !== null && code > 100) this.invite.rang(message, index, generation);
+    else if (message !== null && code > 100) this.invite.rang(message, index, generation, ownRecordRoutes);
   }
 
   /** Answers to requests within the dialog change no state; a 2xx may move the targets, and who asked hears of it. */
@@ -676,8 +682,13 @@ export class DialogTracker implements Owners {
     const { desk, records, x } = this;
     if (!records.load(index, generation)) return;
     if (x[D_STATE] !== CONFIRMED_NO_ACK && x[D_STATE] !== CONFIRMED) return;
+    // A route that a worker died in is not run again.
+    if ((x[D_MARKS]! & record.MARK_ROUTE_ASKED) !== 0) return;
     const name = desk.snapshotText(TEXT_TIMEOUT_ROUTE);
     if (name === null || name === '') return;
+    records.beginChange(record.CHANGE_MARKS, 0);
+    x[record.A_MARKS_SET] = record.MARK_ROUTE_ASKED;
+    if (records.change(index, generation) !== STATUS.ok) return;
     desk.enter(index, generation, 0);
     this.effects.timeout(name, index);
     desk.leave();
@@ -737,7 +748,18 @@ export class DialogTracker implements Owners {
     const made = context.created ? TRANSACTION_MADE_DIALOG : 0;
     const ended = context.ended ? TRANSACTION_ENDED_DIALOG : 0;
     x[T_DIRECTION] = context.direction | made | ended;
+    if (context.created) this.nameTransaction(context.ownIndex, context.ownGeneration);
     context.linked = true;
+  }
+
+  /** While nobody has answered, whoever ends the call ends the transaction of its INVITE. */
+  private nameTransaction(index: number, generation: number): void {
+    const { records, x } = this;
+    records.beginChange(record.CHANGE_TRANSACTION, UNCONFIRMED);
+    x[record.A_TRANSACTION_INDEX] = x[T_INDEX]!;
+    x[record.A_TRANSACTION_GENERATION] = x[T_GENERATION]!;
+    const status = records.change(index, generation);
+    if (status !== STATUS.ok && status !== STATUS.conflict) this.desk.lost('transaction', status, index);
   }
 
   /** A failure route makes a new branch of the INVITE: its Record-Route needs the address of the dialog. */

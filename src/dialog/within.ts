@@ -9,18 +9,29 @@ import {
   D_CALLEE_CSEQ,
   D_CALLER_CSEQ,
   D_DUE,
+  D_EARLY_LEGS,
   D_LIFETIME,
   D_PROPERTIES,
   D_START_TS,
   D_STATE,
+  X_ARGS,
 } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
-import { M_ACK, M_BYE, M_CANCEL, M_PRACK } from '../sip/words.js';
+import {
+  M_ACK,
+  M_BYE,
+  M_CANCEL,
+  M_PRACK,
+  W_FROM_TAG_LEN,
+  W_FROM_TAG_OFF,
+  W_TO_TAG_LEN,
+  W_TO_TAG_OFF,
+} from '../sip/words.js';
 import { DLGCB } from './callbacks.js';
 import type { Desk } from './desk.js';
 import { isWithin } from './effects.js';
 import type { Lifetime } from './lifetime.js';
-import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, type DialogEventName, next, STRAY } from './machine.js';
+import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, type DialogEventName, EARLY, next, STRAY } from './machine.js';
 import * as record from './record.js';
 import { COUNTERS } from './statistics.js';
 
@@ -46,6 +57,7 @@ export class RequestsWithin {
       context.status = to === STRAY ? from : to;
       if (to === STRAY) native.count(COUNTERS.stray, 1);
       if (to === STRAY || event === null || from === DELETED) return;
+      if (event === 'bye' && from === EARLY) this.endEarlyLeg(message, index, generation);
       if (to === DELETED && !context.held) context.held = this.desk.hold(index, generation);
       const status = this.commit(message, event, from, to, index, generation);
       if (status === STATUS.ok) {
@@ -60,6 +72,17 @@ export class RequestsWithin {
       if (!records.load(index, generation)) return;
     }
     this.desk.lost('request', STATUS.conflict, index);
+  }
+
+  /** A BYE while it rings ends that early leg; the answer to the INVITE ends the dialog.  [RFC 3261 15] */
+  private endEarlyLeg(message: Message, index: number, generation: number): void {
+    const { context, native, records, x } = this.desk;
+    const { at } = message;
+    const isCaller = context.direction === 1;
+    const offset = message.word(isCaller ? W_TO_TAG_OFF : W_FROM_TAG_OFF);
+    records.setText(X_ARGS, at + offset, message.word(isCaller ? W_TO_TAG_LEN : W_FROM_TAG_LEN));
+    if (x[D_EARLY_LEGS] !== 0) native.dialogEndEarlyLeg(index, generation);
+    records.load(index, generation);
   }
 
   /** One native call with all that the request changes; none if it changes nothing. */

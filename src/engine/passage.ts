@@ -175,7 +175,8 @@ export class Passage {
     const direction = x[D_DIRECTION]!;
     const from = x[D_STATE]!;
     const bye = message.cseqMethod === M_BYE ? this.byes.get(index, generation) : null;
-    this.load(index, generation, direction);
+    const isOfBye = bye !== null && bye.cseq === message.cseq;
+    this.load(index, generation, isOfBye ? bye.direction : direction);
     tracker.begin(message);
     tracker.reply(message, message.code, ownRecordRoutes);
     const step = this.stepOf(index, generation, 3 - direction, from);

@@ -251,9 +251,9 @@ export type Shard = {
   dialogFindCall(nth: number): number;
   /** XArgs: Change in order: fields expected_state state due lifetime start_ts end_ts flags_set flags_clear
    *  script_flags_set script_flags_clear properties_set properties_clear caller_cseq callee_cseq caller_socket
-   *  callee_socket transaction_index transaction_generation marks_set marks_clear saved_due ka_due, then 7 texts
+   *  callee_socket transaction_index transaction_generation marks_set marks_clear saved_due ka_due, then 8 texts
    *  (offset, length): callee_tag callee_contact callee_route_set caller_contact timeout_route caller_source
-   *  callee_source. */
+   *  callee_source caller_route_set. */
   dialogChange(index: number, generation: number): number;
   /**
    * A further 2xx of the INVITE: makes the dialog's sibling, which X[D_*] then shows, in state 3.  XArgs as for dialogChange,

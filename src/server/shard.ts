@@ -30,6 +30,7 @@ import {
 import type { ShardPort } from '../proxy/core.js';
 import { ProxyCore } from '../proxy/core.js';
 import type { NameResolver } from '../proxy/ports.js';
+import { observedSource } from '../proxy/source.js';
 import { COUNTERS, Workspace } from '../proxy/workspace.js';
 import type { Random } from '../random.js';
 import { systemRandom } from '../random.js';
@@ -114,6 +115,7 @@ export class ShardCore implements ShardPort {
       params: config.params.dialog,
       events: this.runner,
       log: faults,
+      observedSource: (message) => observedSource(this.w, message),
       storedRequest: () => this.core.responses.storedRequest(),
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
       ...(options.random === undefined ? {} : { random: options.random }),

@@ -1,5 +1,5 @@
 /** Calls that are set up between two addresses, and headers of requests made here.  [manual 5.7, 5.42, 5.43] */
-import { text } from '../param.js';
+import { integer, text } from '../param.js';
 
 const SIP_URI = { pattern: /^sips?:[^\s<>"]+$/, words: 'a SIP URI' };
 const HEADERS = { pattern: /^([^\s:]+[ \t]*:[^\r\n]*\r\n)*$/, words: 'header lines that end with CRLF' };
@@ -32,5 +32,21 @@ export const bridgeParams = {
     form: HEADERS,
     section: 'beyond the manual',
     doc: 'Header lines added to requests made here that go to the callee.',
+  }),
+  bye_early_code: integer({
+    default: 480,
+    min: 300,
+    max: 699,
+    later: true,
+    section: 'beyond the manual',
+    doc: 'Answer that the caller gets when a call is ended here before it was answered.',
+  }),
+  bye_early_reason: text({
+    default: 'Temporarily Unavailable',
+    maxBytes: 128,
+    form: { pattern: /^[^\r\n\0]*$/, words: 'text without line ends' },
+    later: true,
+    section: 'beyond the manual',
+    doc: 'Reason phrase of that answer.',
   }),
 } as const;

@@ -59,7 +59,6 @@ export const matchingParams = {
       2: "in the caller's Route set",
       3: 'in both Route sets',
     },
-    later: true,
     section: 'beyond the manual',
     doc: 'Where our own Record-Route stays, so that requests made here pass this proxy again.',
   }),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
+import { loadConfig } from '../../../dist/config/load.js';
 import type { Written } from '../../../dist/config/param.js';
 import { everyParam, findParam } from '../../../dist/config/params/index.js';
 
@@ -15,6 +16,16 @@ function read(name: string, written: Written): unknown {
   assert.ok(param, name);
   const reading = param.row.read(written);
   return reading.ok ? reading.value : 'refused';
+}
+
+/** What is said at start of one `group:name=value`. */
+async function complaintOf(set: string): Promise<string> {
+  try {
+    await loadConfig({ flags: { set: [set], routes: undefined }, env: {}, folder: '/' });
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return '';
 }
 
 describe('parameters [spec 12]', () => {
@@ -97,6 +108,59 @@ describe('parameters [spec 12]', () => {
       assert.deepEqual(read(name, written as Written), value);
     });
   }
+
+  // Name, section of the manual, default, good values at the bounds, bad ones just beyond them.
+  for (const [name, section, byDefault, good, bad] of [
+    ['enable_stats', '5.1', 1, [0, 1], [-1, 2]],
+    ['hash_size', '5.2', 4096, [1, 2, 16_777_216], [0, 3, 16_777_217]],
+    ['rr_param', '5.3', 'did', ['x'], ['', 'a b']],
+    ['dlg_flag', '5.4', null, [0, 31], [-1, 32]],
+    ['timeout_avp', '5.5', null, ['$avp(a)', '$avp(s:a)', '$avp(i:1)'], ['avp', '$avp(', '$var(a)']],
+    ['default_timeout', '5.6', 43_200, [1, 31_536_000], [0, 31_536_001]],
+    ['dlg_extra_hdrs', '5.7', '', ['A: b\r\n'], ['A: b', 'A\r\n']],
+    ['dlg_match_mode', '5.8', 0, [0, 1, 2], [-1, 3]],
+    ['detect_spirals', '5.9', 1, [0, 1], [2]],
+    ['initial_cbs_inscript', '5.44', 1, [0, 1], [2]],
+    ['send_bye', '5.45', 0, [0, 1], [2]],
+    ['wait_ack', '5.46', 1, [0, 1], [2]],
+    ['ka_timer', '5.47', 0, [0, 86_400], [-1, 86_401]],
+    ['ka_interval', '5.48', 0, [0, 30, 86_400], [1, 29, -30]],
+    ['timeout_noreset', '5.49', 0, [0, 1], [2]],
+    ['timer_procs', '5.50', 1, [0, 1], [2]],
+    ['track_cseq_updates', '5.51', 0, [0, 1], [2]],
+    ['early_timeout', 'beyond the manual', 300, [1, 31_536_000], [0]],
+    ['noack_timeout', 'beyond the manual', 60, [1, 31_536_000], [0]],
+    ['end_timeout', 'beyond the manual', 300, [1, 31_536_000], [0]],
+    ['ka_failed_limit', 'beyond the manual', 1, [1, 1_000], [0, 1_001]],
+    ['h_id_start', 'beyond the manual', 0, [-1, 0, 2_147_483_647], [-2, 2_147_483_648]],
+    ['h_id_step', 'beyond the manual', 1, [1, 65_535], [0, 65_536]],
+    ['keep_proxy_rr', 'beyond the manual', 0, [0, 1, 2, 3], [-1, 4]],
+    ['dlg_ctxiuid_mode', 'beyond the manual', 0, [0, 1], [2]],
+    ['bye_early_code', 'beyond the manual', 480, [300, 699], [200, 299, 700]],
+    ['bye_early_reason', 'beyond the manual', 'Temporarily Unavailable', ['', 'Gone'], ['a\r\nb']],
+    ['lreq_callee_headers', 'beyond the manual', '', ['A: b\r\n'], ['A: b']],
+  ] as const) {
+    test(`dialog:${name} [${section}]: its default, its bounds, and what is said of a value beyond them`, async () => {
+      const param = findParam(`dialog:${name}`);
+      assert.ok(param);
+      assert.deepEqual([param.row.section, param.row.default], [section, byDefault]);
+      for (const value of good) assert.equal(read(`dialog:${name}`, value), value);
+      for (const value of bad) {
+        assert.equal(read(`dialog:${name}`, value), 'refused', String(value));
+        const told = await complaintOf(`dialog:${name}=${value}`);
+        assert.ok(told.includes(`dialog:${name}=${value}`) && told.includes(param.row.allowed), told);
+      }
+    });
+  }
+
+  test('no row refuses without naming the value and what is allowed', async () => {
+    for (const { group, name, row } of everyParam()) {
+      const bad = ['-99999999999', 'a \r\nb', '', '=;,'].find((written) => !row.read(written).ok);
+      assert.ok(bad !== undefined, `${group}:${name} takes anything`);
+      const told = await complaintOf(`${group}:${name}=${bad}`);
+      assert.ok(told.includes(`${group}:${name}=${bad}`) && told.includes(row.allowed), told);
+    }
+  });
 
   test('second names mean the same [spec 12, 5.15 and 5.34]', () => {
     assert.equal(findParam('dialog:callid_column')?.name, 'call_id_column');

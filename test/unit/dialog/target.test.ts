@@ -113,3 +113,74 @@ describe('target refresh [RFC 3261 12.2.1.2, spec 5]', () => {
     });
   });
 });
+
+describe('the address a side was seen at [spec 14.20]', () => {
+  const sources = (world: World): unknown => {
+    const { index, generation } = world.handle();
+    assert.ok(world.tracker.records.load(index, generation));
+    const snapshot = world.tracker.snapshot();
+    return [snapshot?.caller_source, snapshot?.callee_source];
+  };
+  const seen = (world: World): void => {
+    world.sourceOf = (message) => (message.flow === 1 ? '192.0.2.10:40001' : '[2001:db8::9]:40002');
+  };
+  test('is kept beside the Contact where the two differ, and not where they agree', async () => {
+    await inWorld([], (world) => {
+      world.answered();
+      assert.deepEqual(sources(world), [null, null]);
+    });
+    await inWorld([], (world) => {
+      seen(world);
+      world.answered();
+      assert.deepEqual(targets(world), [ALICE, BOB]);
+      assert.deepEqual(sources(world), ['192.0.2.10:40001', '[2001:db8::9]:40002']);
+    });
+  });
+  test("is not the callee's when another proxy stands between", async () => {
+    await inWorld([], (world) => {
+      seen(world);
+      world.reply(world.initial(), 200, { recordRoutes: ['<sip:p9;lr>', '<sip:own;lr>'] }, 1);
+      assert.deepEqual(sources(world), ['192.0.2.10:40001', null]);
+    });
+  });
+  test('moves with the target, and goes when the new Contact can be meant', async () => {
+    await inWorld([], (world) => {
+      seen(world);
+      world.answered();
+      exchange(world, 2, 'UPDATE', 200);
+      assert.deepEqual(sources(world), ['[2001:db8::9]:40002', '192.0.2.10:40001']);
+      world.sourceOf = () => '';
+      exchange(world, 1, 'UPDATE', 200);
+      assert.deepEqual(sources(world), [null, null]);
+    });
+  });
+});
+
+describe('keep_proxy_rr [spec 13.1]', () => {
+  const CALLER = '<sip:c1;lr>';
+  const ways = ['<sip:p9;lr>', '<sip:own-out;lr>', '<sip:own-in;lr>', CALLER];
+  for (const [mode, caller, callee] of [
+    [0, CALLER, '<sip:p9;lr>'],
+    [1, CALLER, '<sip:own-in;lr>,<sip:own-out;lr>,<sip:p9;lr>'],
+    [2, `<sip:own-out;lr>,<sip:own-in;lr>,${CALLER}`, '<sip:p9;lr>'],
+    [3, `<sip:own-out;lr>,<sip:own-in;lr>,${CALLER}`, '<sip:own-in;lr>,<sip:own-out;lr>,<sip:p9;lr>'],
+  ] as const) {
+    test(`${mode}: our own values stay in ${['no', "the callee's", "the caller's", 'either'][mode]} Route set`, async () => {
+      await inWorld([`dialog:keep_proxy_rr=${mode}`], (world) => {
+        const invite = world.initial({ recordRoutes: [CALLER] });
+        world.reply(invite, 180, { recordRoutes: ways }, 2);
+        world.reply(invite, 200, { recordRoutes: ways }, 2);
+        assert.deepEqual(
+          [world.dialog().caller.route_set, world.dialog().callee.route_set],
+          [caller, callee],
+        );
+      });
+    });
+  }
+  test('without a Record-Route of ours there is nothing to keep', async () => {
+    await inWorld(['dialog:keep_proxy_rr=3'], (world) => {
+      world.answered();
+      assert.deepEqual([world.dialog().caller.route_set, world.dialog().callee.route_set], [null, null]);
+    });
+  });
+});

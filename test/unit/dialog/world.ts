@@ -93,6 +93,8 @@ export class World {
   private readonly ownTransactions: Transaction[] = [];
   /** Runs inside every event route. */
   inEvent: (name: string) => void = () => {};
+  /** Where a message came from, if that is not what its Contact says. */
+  sourceOf: (message: Message) => string = () => '';
   /** Timeout routes of the script, by name. */
   readonly timeoutRoutes = new Map<string, () => void>();
   readonly startMs = 1000;
@@ -158,6 +160,7 @@ export class World {
         error: (event, fields = {}) => this.tell(event, fields),
         warn: (event, fields = {}) => this.tell(event, fields),
       },
+      observedSource: (message) => this.sourceOf(message),
       storedRequest: () => this.storedRequest(),
       activeDialogs: () => this.statistic('active_dialogs'),
       sender: {
