@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
 import { cookieText } from '../../../dist/dialog/cookie.js';
 import * as words from '../../../dist/memory/words.js';
+import { set_dlg_profile } from '../../../dist/script/functions/profile.js';
 import { assertNothingLeft, inWorld, type Parts, type World } from './world.js';
 
 /** dlg_manage() on one message, whose script then ends without a transaction. */
@@ -356,6 +357,43 @@ describe('the states of a call [spec 2.2, 2.3]', () => {
   });
 });
 
+describe('what event routes see, each once [manual 11, spec 11.1]', () => {
+  const look = (world: World): unknown[] => {
+    const seen: unknown[] = [];
+    world.inEvent = (name) => {
+      assert.ok(world.tracker.contextDialog());
+      const { state, start_ts, end_ts, callee, profiles } = world.tracker.snapshot()!;
+      const active = world.statistic('active_dialogs');
+      seen.push([name, state, start_ts !== 0, end_ts !== 0, callee.tag, callee.contact, profiles, active]);
+    };
+    return seen;
+  };
+  test('start: the callee, the time of the answer, the count; end: the time of the end, nothing left to count', async () => {
+    await inWorld([], (world) => {
+      const seen = look(world);
+      const invite = world.initial({}, (message) => set_dlg_profile(world.tracker, message, 'all'));
+      world.reply(invite, 200);
+      world.reply(invite, 200);
+      world.sequential({ method: 'ACK' });
+      world.sequential({ method: 'BYE', cseq: 8 });
+      world.sequential({ method: 'BYE', cseq: 9, from: 'b2', to: 'a1' });
+      assert.deepEqual(seen, [
+        ['start', 3, true, false, 'b2', 'sip:bob@203.0.113.9', ['all'], 1],
+        ['end', 5, true, true, 'b2', 'sip:bob@203.0.113.9', [], 0],
+      ]);
+    });
+  });
+  test('failed: the time of the end, and never an answer', async () => {
+    await inWorld([], (world) => {
+      const seen = look(world);
+      const invite = world.initial({}, (message) => set_dlg_profile(world.tracker, message, 'all'));
+      world.reply(invite, 486);
+      world.end(invite);
+      assert.deepEqual(seen, [['failed', 5, false, true, null, null, [], 0]]);
+    });
+  });
+});
+
 describe('special cases [spec 2.4]', () => {
   test('a late 2xx revives a failed call, with counts and memberships as before', async () => {
     await inWorld([], (world) => {
@@ -415,15 +453,15 @@ describe('special cases [spec 2.4]', () => {
       assert.deepEqual(world.events, ['start 200', 'end BYE']);
     });
   });
-  test('a second 2xx, repeated or of another branch, changes nothing', async () => {
+  test('a 2xx that comes again changes nothing, one of another callee nothing of the first', async () => {
     await inWorld([], (world) => {
       const invite = world.initial();
       world.reply(invite, 200);
       world.reply(invite, 200);
+      const before = world.dialog();
+      assert.deepEqual([before.callee.tag, before.state, world.events], ['b2', 3, ['start 200']]);
       world.reply(invite, 200, { to: 'c3', contact: '<sip:carol@h>' });
-      assert.deepEqual([world.dialog().callee.tag, world.dialog().state], ['b2', 3]);
-      assert.deepEqual(world.events, ['start 200']);
-      assert.equal(world.statistic('active_dialogs'), 1);
+      assert.deepEqual(world.dialogs()[0], before);
     });
   });
   test('answers to the INVITE that come too late are stray', async () => {
@@ -602,6 +640,21 @@ describe('what a request within the dialog leaves behind [spec 2.3 E, 4.3]', () 
       world.sequential({ method: 'INFO', cseq: 0 });
       world.sequential({ method: 'INFO', cseq: 2_147_483_647 });
       assert.equal(world.dialog().caller.cseq, '2147483647');
+    });
+  });
+  test('that of PRACK while it rings, of requests before the ACK, and of the BYE', async () => {
+    await inWorld([], (world) => {
+      const invite = world.initial();
+      world.reply(invite, 183);
+      world.sequential({ method: 'PRACK', cseq: 8 });
+      assert.equal(world.dialog().caller.cseq, '8');
+      world.sequential({ method: 'CANCEL', cseq: 90 });
+      assert.equal(world.dialog().caller.cseq, '8');
+      world.reply(invite, 200);
+      world.sequential({ method: 'INFO', from: 'b2', to: 'a1', cseq: 3 });
+      assert.deepEqual([world.dialog().state, world.dialog().callee.cseq], [3, '3']);
+      world.sequential({ method: 'BYE', from: 'b2', to: 'a1', cseq: 4 });
+      assert.deepEqual([world.dialog().state, world.dialog().callee.cseq], [5, '4']);
     });
   });
   test('PRACK in setup is remembered, later it is a request like any other', async () => {
