@@ -21,11 +21,11 @@ type Next = readonly [number, number, number, number, number];
 const NEXT = {
   //                   U E N C D
   reply1xx: row('E . ! ! !'),
-  reply2xx: row('N N . . N'), // D to N: a 2xx after a final answer that failed the call; effects.ts bars answered calls
+  reply2xx: row('N N . . N'), // D to N: it had failed; of an answered call a further callee's makes a sibling (invite.ts)
   replyNon2xx: row('D D ! ! !'),
   ack: row('! ! C . .'),
   prack: row('! . . . .'), // as request once confirmed
-  bye: row('! . D D .'), // while it rings, the final answer to the INVITE ends it
+  bye: row('! . D D .'), // while it rings it ends an early leg, and the answer to the INVITE ends the dialog
   request: row('! . . . .'), // any other request within the dialog
   transactionEnd: row('D D . . .'), // the INVITE transaction is gone
   end: row('D D D D .'), // the time is over, or somebody ends it
