@@ -60,7 +60,7 @@ function openSegment(config: Config): SegmentId {
 }
 
 /** Where the ids of dialogs begin; null: at random. */
-function firstId(start: number, serverId: number): number | null {
+export function firstId(start: number, serverId: number): number | null {
   if (start === 0) return null;
   return start === -1 ? serverId : start;
 }
