@@ -4,10 +4,12 @@
  */
 export { DLGCB } from './dialog/callbacks.js';
 export type { DialogAddress } from './dialog/dialog.js';
+export type { EndResult } from './dialog/ending.js';
 export { type CallEventName, DialogEngine } from './engine/engine.js';
 export type { Arrival, SipInput } from './engine/inbox.js';
 export type { CallEvent, EngineNews, Step } from './engine/news.js';
 export type { EngineOptions } from './engine/options.js';
+export type { InviteToEnd, RequestToSend } from './engine/outbox.js';
 export type { Beginning } from './engine/passage.js';
 export { EngineError, type ErrorCode } from './errors.js';
 export type { Fields, Log } from './log.js';

@@ -102,6 +102,8 @@ export type TrackerParts = {
   readonly owners?: Owners | null;
   /** Milliseconds of a clock that never goes back; left out: it stands still. */
   readonly nowMs?: () => number;
+  /** Text of the request of our own whose answer is in hand; left out: that of the transaction in hand. */
+  readonly answeredText?: () => string;
   /** All records, to look after what a dead worker left; left out: nobody looks. */
   readonly walk?: Walk;
 };
@@ -202,7 +204,7 @@ export class DialogTracker implements Owners {
     this.refer = new Refer(this.desk, sender, params);
     this.bridge = new Bridge(sender, params, random, log);
     this.inquiry = new Inquiry(this.desk, sender, params);
-    const ownText = () => this.storedRequestText();
+    const ownText = parts.answeredText ?? (() => this.storedRequestText());
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
     this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, walk, params, log);

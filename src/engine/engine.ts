@@ -2,8 +2,8 @@
  * DialogEngine: the dialogs alone, inside a program that has its own SIP stack.
  *
  * It is fed each request and each reply once, as your transactions let them through, and says which dialog they belong
- * to and what they changed; it raises the callbacks and keeps the time.  It opens no socket and proxies nothing.  One
- * engine serves one segment and is called by one thread; a process may have several.
+ * to and what they changed; it raises the callbacks, keeps the time and hands over the requests that a dialog wants
+ * sent.  It opens no socket and proxies nothing.  One engine serves one segment and is called by one thread; a process may have several.
  *
  * Transactions.  An INVITE that made a dialog is named by what is in it, Call-ID, From tag and CSeq number, so its
  * replies need no key.  The engine remembers it until 32 s after its final answer (a fork may answer again), or until
@@ -15,7 +15,9 @@ import type { Params } from '../config/load.js';
 import { type DialogNews, DLGCB } from '../dialog/callbacks.js';
 import { CookieReader } from '../dialog/cookie.js';
 import type { DialogAddress, DialogHandle, DialogView } from '../dialog/dialog.js';
+import { BOTH_SIDES, type EndResult } from '../dialog/ending.js';
 import { type DialogPage, DialogReader } from '../dialog/reader.js';
+import { headerBlock } from '../dialog/requests.js';
 import { DialogTracker } from '../dialog/tracker.js';
 import { EngineError } from '../errors.js';
 import { OnceAMinute, silentLog } from '../log.js';
@@ -34,6 +36,7 @@ import { SipParser } from '../sip/parse.js';
 import { type Arrival, Inbox, type SipInput } from './inbox.js';
 import { type CallEvent, copyOf, type EngineNews, NOTHING, type Step } from './news.js';
 import { type EngineOptions, openSegment, readParams, socketNames, TICK_MS } from './options.js';
+import { Outbox } from './outbox.js';
 import { type Beginning, Passage } from './passage.js';
 
 /** What on() tells of: a call was answered, is over, was never answered, is about to end because its time is over. */
@@ -54,6 +57,7 @@ export class DialogEngine {
   private readonly inbox: Inbox;
   private readonly tracker: DialogTracker;
   private readonly passage: Passage;
+  private readonly outbox: Outbox;
   private readonly reader: DialogReader;
   private readonly ownRecordRoutes: number;
   private readonly ticking: NodeJS.Timeout | null;
@@ -126,11 +130,27 @@ export class DialogEngine {
       },
       log,
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
+      // The outbox is made for the tracker, and sends for it.
+      sender: {
+        send: (request) => this.outbox.send(request),
+        hasRoom: (n) => this.outbox.hasRoom(n),
+        endInvite: (index, generation, code, reason) =>
+          this.outbox.endInvite(index, generation, code, reason),
+      },
+      answeredText: () => this.outbox.answeredText,
       walk: { owner: 0, next: (cursor) => addon.nextDialog(segment, cursor) },
     });
     const cookie = new CookieReader(memory.bytes, params.rr_param);
     const { tracker } = this;
     this.passage = new Passage({ native, memory, parser, tracker, cookie, params, adopts: attached });
+    this.outbox = new Outbox({
+      native,
+      tracker,
+      sockets: socketNames(options),
+      hands: options,
+      isRinging: (index, generation) => this.passage.isRinging(index, generation),
+      onFault: (error) => log.error('hand_over_threw', { reason: String(error) }),
+    });
     this.reader = new DialogReader(
       {
         snapshot: (index, out) => addon.snapshot(segment, index, out),
@@ -177,6 +197,20 @@ export class DialogEngine {
   /** Your transaction of a dialog's INVITE is over; if it had no final answer, the dialog has failed. */
   inviteEnded(dialog: DialogAddress): void {
     this.inTurn(() => this.passage.inviteEnded(this.handleOf(dialog)));
+  }
+
+  /**
+   * The final answer to a request that was handed over; a number where there is no message: 408 when none came.
+   *
+   * @returns false: nobody waits for it, or it is not final
+   */
+  answered(id: number, answer: SipInput | number): boolean {
+    return this.inTurn(() => {
+      if (typeof answer === 'number') return answer >= 200 && this.outbox.answered(id, null, answer);
+      const message = this.inbox.read(answer, {});
+      if (message === null || message.isRequest || message.code < 200) return false;
+      return this.outbox.answered(id, message, message.code);
+    });
   }
 
   // ---- listeners ---------------------------------------------------------------------------------------------------
@@ -237,6 +271,28 @@ export class DialogEngine {
   setLifetime(dialog: DialogAddress, seconds: number): boolean {
     this.handleOf(dialog);
     return this.tracker.setTimeout(seconds);
+  }
+
+  /**
+   * Ends the call: BYE to one side or both.
+   *
+   * @param how.side 1 caller, 2 callee; left out: both
+   * @param how.headers whole header lines for the BYEs, each with its CRLF
+   * @returns `ended`; `unreachable`: it has ended, but a side could not be told; `gone`: it had ended; `too_early`: it is
+   *          not answered; `no_room`: too many requests wait for answers, or nobody sends
+   * @throws EngineError ERR_NO_SUCH_DIALOG, and ERR_ENGINE for headers that are none
+   */
+  end(
+    dialog: DialogAddress,
+    { side = 0, headers = '' }: { readonly side?: 0 | 1 | 2; readonly headers?: string } = {},
+  ): EndResult {
+    const lines = headerBlock(headers);
+    if (lines === null) throw new EngineError('ERR_ENGINE', 'end: the headers cannot stand in a request');
+    const work = (): EndResult => {
+      const { index, generation } = this.handleOf(dialog);
+      return this.tracker.ending.end(index, generation, side === 0 ? BOTH_SIDES : side, lines);
+    };
+    return this.isBusy ? work() : this.inTurn(work);
   }
 
   /**
@@ -317,6 +373,7 @@ export class DialogEngine {
       this.native.receive();
       this.tracker.tick();
       this.passage.tick();
+      this.outbox.tick();
     });
   }
 
@@ -343,11 +400,14 @@ export class DialogEngine {
     if (this.isBusy) throw new EngineError('ERR_ENGINE', 'not from within a callback');
     this.isBusy = true;
     this.passage.begin();
+    let result: T;
     try {
-      return work();
+      result = work();
     } finally {
       this.isBusy = false;
     }
+    this.outbox.flush();
+    return result;
   }
 
   private assertOpen(): void {

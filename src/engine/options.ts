@@ -11,6 +11,7 @@ import { coded, EngineError } from '../errors.js';
 import type { Log } from '../log.js';
 import { addon, type SegmentId } from '../memory/addon.js';
 import { SOCKETS_MAX } from '../memory/words.js';
+import type { InviteToEnd, RequestToSend } from './outbox.js';
 
 export type EngineOptions = {
   readonly segment: {
@@ -30,6 +31,16 @@ export type EngineOptions = {
   readonly sockets?: readonly string[];
   /** How many Record-Route values your own stack puts on an INVITE: they do not belong to the callee's Route set. */
   readonly recordRoutes?: 0 | 1 | 2;
+  /**
+   * Is handed each request that a dialog wants sent: BYE, OPTIONS and the like.  Send it, retransmit it, and give its
+   * final answer back with `engine.answered(request.id, ...)`.  Left out: the engine sends nothing.
+   */
+  readonly send?: (request: RequestToSend) => void;
+  /**
+   * Is handed each unanswered INVITE that is to end: CANCEL it downstream, answer it upstream, and feed that answer to
+   * `engine.reply()`.  Left out: unanswered calls cannot be ended from here.
+   */
+  readonly endInvite?: (invite: InviteToEnd) => void;
   /**
    * Milliseconds between two ticks of a timer of the engine's own, which keeps no process alive; 0: none, call tick()
    * about every 10 ms yourself.

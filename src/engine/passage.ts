@@ -22,6 +22,7 @@ import {
   T_DIALOG_GENERATION,
   T_DIALOG_INDEX,
   T_DIRECTION,
+  T_GENERATION,
   T_INDEX,
 } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
@@ -85,6 +86,11 @@ export class Passage {
     this.ringing = new Transactions(parts.params.early_timeout);
   }
 
+  /** Whether the INVITE of this dialog waits for its final answer. */
+  isRinging(index: number, generation: number): boolean {
+    return this.ringing.get(index, generation) !== null;
+  }
+
   /** Nothing is in hand: as before a message. */
   begin(): void {
     this.parts.memory.scratch.reset();
@@ -108,7 +114,12 @@ export class Passage {
       return step;
     }
     const keeps = created || (message.method === M_BYE && this.byes.get(index, generation) === null);
-    if (keeps) tracker.relayed(message);
+    if (keeps) {
+      // The engine's INVITEs are named by their dialogs.
+      x[T_INDEX] = index;
+      x[T_GENERATION] = generation;
+      tracker.relayed(message);
+    }
     if (keeps && x[T_DIALOG_INDEX] !== 0) this.remember(message);
     const step = this.stepOf(index, generation, direction, created ? 0 : -1);
     const recordRoute = context.cookieOwed ? this.recordRouteOf(step) : null;

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'vitest';
-import type { EngineOptions, Step } from '../../../dist/index.js';
+import type { EngineOptions, RequestToSend, Step } from '../../../dist/index.js';
 import { DialogEngine, DLGCB, type EngineError } from '../../../dist/index.js';
 import { parseMessage, SipMessage } from '../../../dist/sip/parse.js';
 import { type Parts, textOf } from '../dialog/world.js';
@@ -287,6 +287,179 @@ describe('time', () => {
       codeOf(() => engine.tick(5)),
       'ERR_ENGINE',
     );
+  });
+});
+
+/** The first line, and the headers whose names are given, of a request that was handed over. */
+function lines({ text }: RequestToSend, ...names: readonly string[]): readonly string[] {
+  const all = text.split('\r\n');
+  return [all[0]!, ...all.filter((line) => names.some((name) => line.startsWith(`${name}:`)))];
+}
+
+describe('requests that a dialog wants sent [RFC 3261 12.2.1.1, spec 4.2]', () => {
+  const sent: RequestToSend[] = [];
+  const send = (request: RequestToSend): void => {
+    sent.push(request);
+  };
+  const reasons = (engine: DialogEngine): string[] => {
+    const heard: string[] = [];
+    engine.on('end', ({ message }) => heard.push(`end ${message?.method ?? '-'}`));
+    engine.registerDlgcb(null, DLGCB.TERMINATED_CONFIRMED, ({ reply }) =>
+      heard.push(`confirmed ${reply?.statusCode}`),
+    );
+    return heard;
+  };
+  beforeEach(() => {
+    sent.length = 0;
+  });
+
+  test('BYEs when the lifetime is over, by the sockets and Route sets of both sides', async () => {
+    const engine = await engineOf({ send });
+    const heard = reasons(engine);
+    engine.request(textOf({ recordRoutes: ['<sip:192.0.2.7;lr>'] }), {
+      socket: SOCKET,
+      lifetimeSeconds: 100,
+      timeoutBye: true,
+    });
+    const recordRoutes = ['<sip:203.0.113.7;lr>', '<sip:me;lr>', '<sip:192.0.2.7;lr>'];
+    const { dialog } = answer(engine, 200, { recordRoutes });
+    within(engine, 'ACK');
+    wait(engine, 101);
+    assert.deepEqual(heard, ['end -']);
+    assert.deepEqual(
+      sent.map(({ method, side, socket, nextHop }) => [method, side, socket, nextHop]),
+      [
+        ['BYE', 1, SOCKET, 'sip:192.0.2.7;lr'],
+        ['BYE', 2, 'udp:198.51.100.1:5060', 'sip:203.0.113.7;lr'],
+      ],
+    );
+    assert.deepEqual(lines(sent[1]!, 'To', 'From', 'CSeq', 'Call-ID', 'Route', 'Via'), [
+      'BYE sip:bob@203.0.113.9 SIP/2.0',
+      'To: <sip:bob@example.com>;tag=b2',
+      'From: <sip:alice@example.com>;tag=a1',
+      'CSeq: 8 BYE',
+      'Call-ID: call@h',
+      'Route: <sip:203.0.113.7;lr>',
+    ]);
+    assert.deepEqual(sent[0]?.dialog, dialog);
+    const ok = textOf({ from: 'b2', to: 'a1', method: 'BYE', code: 200, cseq: 1 });
+    assert.ok(!engine.answered(sent[0]!.id, 100), 'not final');
+    assert.ok(engine.answered(sent[0]!.id, ok) && !engine.answered(sent[0]!.id, ok), 'once');
+    assert.equal(engine.get(dialog!)?.state, 5, 'the other BYE is not answered yet');
+    assert.ok(engine.answered(sent[1]!.id, 408));
+    assert.deepEqual(heard, ['end -', 'confirmed 200']);
+    wait(engine, 33);
+    assert.equal(engine.usage().dialogs, 0);
+  });
+  test('end() sends them, with headers; answers may come at once; the second end finds nothing', async () => {
+    const engine: DialogEngine = await engineOf({
+      send: (request) => {
+        sent.push(request);
+        assert.ok(engine.answered(request.id, 200));
+      },
+    });
+    const heard = reasons(engine);
+    const { dialog } = call(engine);
+    assert.equal(engine.end(dialog!, { headers: 'Reason: SIP;cause=200\r\n' }), 'ended');
+    assert.deepEqual(
+      sent.map((request) => lines(request, 'Reason')[1]),
+      ['Reason: SIP;cause=200', 'Reason: SIP;cause=200'],
+    );
+    assert.equal(heard[0], 'end -');
+    assert.equal(heard.length, 2);
+    assert.equal(engine.end(dialog!), 'gone');
+    assert.equal(
+      codeOf(() => engine.end(dialog!, { headers: 'no header' })),
+      'ERR_ENGINE',
+    );
+    wait(engine, 33);
+    assert.equal(
+      codeOf(() => engine.end(dialog!)),
+      'ERR_NO_SUCH_DIALOG',
+    );
+    assert.equal(engine.usage().dialogs, 0);
+  });
+  test('one side alone', async () => {
+    const engine = await engineOf({ send });
+    const { dialog } = call(engine);
+    assert.equal(engine.end(dialog!, { side: 2 }), 'ended');
+    assert.deepEqual(
+      sent.map(({ side }) => side),
+      [2],
+    );
+  });
+  test('a BYE of an end that crosses ours changes nothing', async () => {
+    const engine = await engineOf({ send });
+    const heard = reasons(engine);
+    const { dialog } = call(engine);
+    engine.end(dialog!);
+    assert.deepEqual(went(within(engine, 'BYE')), [5, 5, 1]);
+    for (const { id } of sent) engine.answered(id, 481);
+    engine.reply(textOf({ ...callee, method: 'BYE', code: 200, cseq: 8 }));
+    assert.equal(heard.filter((line) => line.startsWith('end')).length, 1);
+    wait(engine, 33);
+    assert.equal(engine.usage().dialogs, 0);
+  });
+  test('a BYE whose number was too low goes once more, with the same headers', async () => {
+    const engine = await engineOf({ send, params: { dlg_extra_hdrs: 'X-Why: over\r\n' } });
+    const { dialog } = call(engine);
+    engine.end(dialog!, { side: 2 });
+    const failed = (cseq: number): string => textOf({ ...callee, method: 'BYE', code: 500, cseq });
+    engine.answered(sent[0]!.id, failed(8));
+    assert.deepEqual(
+      sent.map((request) => lines(request, 'CSeq', 'X-Why').slice(1)),
+      [
+        ['CSeq: 8 BYE', 'X-Why: over'],
+        ['CSeq: 9 BYE', 'X-Why: over'],
+      ],
+    );
+    engine.answered(sent[1]!.id, failed(9));
+    assert.equal(sent.length, 2);
+  });
+  test('one that is never answered counts as timed out', async () => {
+    const engine = await engineOf({ send });
+    const { dialog } = call(engine);
+    engine.end(dialog!);
+    wait(engine, 59);
+    assert.equal(engine.get(dialog!)?.state, 5);
+    wait(engine, 2);
+    assert.equal(engine.get(dialog!), null);
+    assert.ok(!engine.answered(sent[0]!.id, 200));
+  });
+  test('a hand that throws is told of, and harms nothing', async () => {
+    const said: string[] = [];
+    const log = {
+      error: (event: string) => said.push(event),
+      warn() {},
+      info() {},
+      debug() {},
+      child: () => log,
+    };
+    const engine = await engineOf({
+      log,
+      send: () => {
+        throw new Error('no');
+      },
+    });
+    const { dialog } = call(engine);
+    assert.equal(engine.end(dialog!), 'ended');
+    assert.deepEqual(said, ['hand_over_threw']);
+    wait(engine, 61);
+    assert.equal(engine.usage().dialogs, 0);
+  });
+  test('without a hand nothing is sent, and a call is not ended behind the backs of its ends', async () => {
+    const engine = await engineOf();
+    const { dialog } = call(engine);
+    assert.equal(engine.end(dialog!), 'no_room');
+    assert.equal(engine.get(dialog!)?.state, 4);
+  });
+  test('a listener may end a call', async () => {
+    const engine = await engineOf({ send });
+    engine.registerDlgcb(null, DLGCB.CONFIRMED, ({ dialog }) => {
+      assert.equal(engine.end(dialog), 'ended');
+    });
+    call(engine);
+    assert.equal(sent.length, 2);
   });
 });
 
