@@ -79,6 +79,8 @@ export class DialogEngine {
     const params = readParams(options);
     const { segment, attached } = openSegment(options, params);
     try {
+      // Joins of a process before this one whose calls never became dialogs.
+      if (attached) addon.profilesGiveBack(segment, 0);
       return new DialogEngine(options, params, segment, attached);
     } catch (error) {
       addon.closeSegment(segment, false);
@@ -138,6 +140,7 @@ export class DialogEngine {
           this.outbox.endInvite(index, generation, code, reason),
       },
       answeredText: () => this.outbox.answeredText,
+      nowMs: () => systemClock.monotonicMs(),
       walk: { owner: 0, next: (cursor) => addon.nextDialog(segment, cursor) },
     });
     const cookie = new CookieReader(memory.bytes, params.rr_param);
@@ -292,6 +295,27 @@ export class DialogEngine {
       const { index, generation } = this.handleOf(dialog);
       return this.tracker.ending.end(index, generation, side === 0 ? BOTH_SIDES : side, lines);
     };
+    return this.isBusy ? work() : this.inTurn(work);
+  }
+
+  /** dlg_refer: one side is asked to call `address`, and gets a BYE when it has answered.  False: it cannot be asked. */
+  refer(dialog: DialogAddress, side: 1 | 2, address: string): boolean {
+    const work = (): boolean => {
+      const { index, generation } = this.handleOf(dialog);
+      return this.tracker.refer.refer(index, generation, side, address);
+    };
+    return this.isBusy ? work() : this.inTurn(work);
+  }
+
+  /**
+   * dlg_bridge: calls `from` on hold, asks it to call `to`, and leaves.  The 2xx to the INVITE that is handed over is
+   * yours to acknowledge.
+   *
+   * @param outbound URI of the first hop; '': `from` itself
+   * @param sdp body of the INVITE; null: a hold
+   */
+  bridge(from: string, to: string, outbound = '', sdp: string | null = null): boolean {
+    const work = (): boolean => this.tracker.bridge.bridge(from, to, outbound, sdp);
     return this.isBusy ? work() : this.inTurn(work);
   }
 

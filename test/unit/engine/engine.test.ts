@@ -453,6 +453,40 @@ describe('requests that a dialog wants sent [RFC 3261 12.2.1.1, spec 4.2]', () =
     assert.equal(engine.end(dialog!), 'no_room');
     assert.equal(engine.get(dialog!)?.state, 4);
   });
+  test('refer() asks one side to call somebody, and leaves it when it has answered', async () => {
+    const engine = await engineOf({ send });
+    const { dialog } = call(engine);
+    assert.ok(engine.refer(dialog!, 2, 'sip:carol@example.com'));
+    assert.ok(!engine.refer(dialog!, 2, 'no uri'));
+    engine.answered(sent[0]!.id, textOf({ ...callee, method: 'REFER', code: 202, cseq: 8 }));
+    assert.deepEqual(
+      sent.map((request) => lines(request, 'CSeq', 'Refer-To').slice(1)),
+      [['CSeq: 8 REFER', 'Refer-To: sip:carol@example.com'], ['CSeq: 9 BYE']],
+    );
+  });
+  test('bridge() calls, refers and leaves', async () => {
+    const engine = await engineOf({ send });
+    assert.ok(engine.bridge('sip:alice@192.0.2.10', 'sip:bob@example.com'));
+    const from = /^From: .*;tag=(.*)$/m.exec(sent[0]!.text)![1]!;
+    const id = /^Call-ID: (.*)$/m.exec(sent[0]!.text)![1]!;
+    const answer200 = (method: string, cseq: number): string =>
+      textOf({
+        method,
+        code: 200,
+        cseq,
+        callId: id,
+        from: from.trim(),
+        to: 'b2',
+        contact: '<sip:alice@192.0.2.10>',
+      });
+    engine.answered(sent[0]!.id, answer200('INVITE', 10));
+    engine.answered(sent[1]!.id, answer200('REFER', 11));
+    engine.answered(sent[2]!.id, answer200('BYE', 12));
+    assert.deepEqual(
+      sent.map((request) => lines(request, 'CSeq')[1]),
+      ['CSeq: 10 INVITE', 'CSeq: 11 REFER', 'CSeq: 12 BYE'],
+    );
+  });
   test('a listener may end a call', async () => {
     const engine = await engineOf({ send });
     engine.registerDlgcb(null, DLGCB.CONFIRMED, ({ dialog }) => {
