@@ -18,6 +18,7 @@ export type {
   BranchContext,
   EventContext,
   FailureContext,
+  LocalRequestContext,
   MessageContext,
   ReplyContext,
   RequestContext,

@@ -318,6 +318,15 @@ export class DialogTracker implements Owners {
     this.desk.context = parked;
   }
 
+  /** A route that looks at a request of our own sees its dialog until leave(); index 0: none. */
+  enter(index: number, generation: number, direction: number): void {
+    this.desk.enter(index, generation, direction);
+  }
+
+  leave(): void {
+    this.desk.leave();
+  }
+
   // ---- the transaction in hand -------------------------------------------------------------------------------------
 
   /**

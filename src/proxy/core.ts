@@ -138,7 +138,7 @@ export class ProxyCore {
     this.shard = shard;
     this.up = new Upstream(w, observer);
     this.down = new Downstream(w, observer);
-    this.own = new OwnRequests(w, observer, resolver, shard, this.up, this.down);
+    this.own = new OwnRequests(w, observer, script, resolver, shard, this.up, this.down);
     this.authenticator = new Authenticator(w, observer);
     this.responses = new Responses(w, observer, script, this.up, this.down, this.own);
     this.loopCheck = new LoopCheck();

@@ -54,9 +54,12 @@ import {
   W_CONTACT_URI_OFF,
   W_FROM_LEN,
   W_FROM_OFF,
+  W_HEADERS_END,
   W_KIND,
   W_RECORD_ROUTE_COUNT,
   W_RECORD_ROUTE_ITEM,
+  W_RURI_LEN,
+  W_RURI_OFF,
   W_STATUS,
   W_TO_LEN,
   W_TO_OFF,
@@ -89,7 +92,7 @@ import { Edits } from './edits.js';
 import { HOP_FOUND, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
 import { Outgoing } from './outgoing.js';
 import { Passage } from './passage.js';
-import type { NameResolver, ProxyObserver } from './ports.js';
+import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
 import type { Upstream } from './upstream.js';
 import { bindUpstream, writeVia } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
@@ -132,6 +135,7 @@ export interface Sending {
 export class OwnRequests {
   private readonly w: Workspace;
   private readonly observer: ProxyObserver;
+  private readonly script: RouteScript;
   private readonly resolver: NameResolver;
   private readonly sending: Sending;
   private readonly up: Upstream;
@@ -140,6 +144,8 @@ export class OwnRequests {
   private readonly edits: Edits;
   private readonly hop = new NextHop();
   private readonly message: Message;
+  /** What a route says of the request being made. */
+  private readonly passage: Passage;
   /** An INVITE that is being ended. */
   private readonly ended: Passage;
   private readonly registers: Uint32Array;
@@ -153,6 +159,7 @@ export class OwnRequests {
   constructor(
     w: Workspace,
     observer: ProxyObserver,
+    script: RouteScript,
     resolver: NameResolver,
     sending: Sending,
     up: Upstream,
@@ -160,6 +167,7 @@ export class OwnRequests {
   ) {
     this.w = w;
     this.observer = observer;
+    this.script = script;
     this.resolver = resolver;
     this.sending = sending;
     this.up = up;
@@ -167,6 +175,7 @@ export class OwnRequests {
     this.out = new Outgoing(w.native, w.x, w.scratch);
     this.edits = new Edits(w.scratch);
     this.message = w.newMessage();
+    this.passage = new Passage(this.message);
     this.ended = new Passage(w.newMessage());
     this.saved = Array.from({ length: DEPTH_MAX }, () => new Uint32Array(REGISTER_WORDS));
     this.registers = w.x.subarray(X_TRANSACTION, X_TRANSACTION + REGISTER_WORDS);
@@ -230,10 +239,15 @@ export class OwnRequests {
 
   // -- sending -------------------------------------------------------------------------------------------------------
 
-  private begin(request: OwnRequest): boolean {
+  private begin(asked: OwnRequest): boolean {
     const { w, message } = this;
     const x = w.x;
-    if (!this.read(request.text)) return false;
+    const lineEnd = asked.text.indexOf('\r\n') + 2;
+    if (lineEnd < 2) return false;
+    const text = asked.text.slice(0, lineEnd) + VIA_TO_COME + asked.text.slice(lineEnd);
+    if (!this.read(text)) return false;
+    const request = this.script.hasLocalRequest ? this.routed(asked) : asked;
+    if (request === null) return false;
     const status = this.hop.findText(w, this.resolver, request.socket, request.nextHop);
     if (status > HOP_UNKNOWN_NAME) return false;
     const { index, generation } = request;
@@ -271,18 +285,38 @@ export class OwnRequests {
     return true;
   }
 
-  /** Puts the request, with a Via, in its place and parses it.  False: it is none that can be sent. */
+  /** The request as tm:local-request leaves it, read again; null: dropped, or no request any more. */
+  private routed(request: OwnRequest): OwnRequest | null {
+    const { message, passage } = this;
+    passage.reset();
+    passage.destination = request.nextHop;
+    message.flow = request.socket;
+    if (!this.script.localRequest(passage, request.index, request.generation, request.side)) return null;
+    const edits: { at: number; end: number; text: string }[] = passage.headersRemoved.map((n) => ({
+      at: message.headerLine(n),
+      end: message.headerEnd(n),
+      text: '',
+    }));
+    const uri = passage.requestUri;
+    const at = message.word(W_RURI_OFF);
+    if (uri !== null) edits.push({ at, end: at + message.word(W_RURI_LEN), text: uri });
+    const end = message.word(W_HEADERS_END);
+    if (passage.headersAppended.length > 0)
+      edits.push({ at: end, end, text: passage.headersAppended.join('') });
+    let text = message.slice(0, message.length);
+    edits.sort((a, b) => b.at - a.at);
+    for (const edit of edits) text = text.slice(0, edit.at) + edit.text + text.slice(edit.end);
+    if (edits.length > 0 && !this.read(text)) return null;
+    const nextHop = passage.destination ?? message.text(W_RURI_OFF, W_RURI_LEN);
+    return { ...request, nextHop, socket: message.flow };
+  }
+
+  /** Puts the request in its place and parses it.  False: it is none that can be sent. */
   private read(text: string): boolean {
     const { w, message } = this;
-    const lineEnd = text.indexOf('\r\n') + 2;
-    if (lineEnd < 2 || text.length > MESSAGE_BYTES_MAX) return false;
+    if (text.length > MESSAGE_BYTES_MAX) return false;
     const place = w.memory.parked[PLACE]!;
-    const { buffer } = w.memory;
-    let at = place.at;
-    at += buffer.latin1Write(text.slice(0, lineEnd), at);
-    at += buffer.latin1Write(VIA_TO_COME, at);
-    at += buffer.latin1Write(text.slice(lineEnd), at);
-    w.bindParked(PLACE, message, at - place.at);
+    w.bindParked(PLACE, message, w.memory.buffer.latin1Write(text, place.at));
     const { method } = message;
     return (
       message.word(W_STATUS) === 0 &&

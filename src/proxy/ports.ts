@@ -16,6 +16,13 @@ export interface RouteScript {
   reply(route: number, message: Message): boolean;
   /** The branch route, before branch `branch` of the request goes out; it may set passage.requestUri and destination. */
   branch(route: number, passage: Passage, branch: number): void;
+  /** Whether localRequest() does anything. */
+  readonly hasLocalRequest: boolean;
+  /**
+   * A request of our own, in the dialog named, is about to be made: the route may change it by the passage, and the socket
+   * by its message's flow.  False: it is not to be sent.
+   */
+  localRequest(passage: Passage, index: number, generation: number, side: number): boolean;
   /** Transaction `index` is about to be freed. */
   transactionEnded(index: number): void;
   /** Whether a reply route runs for every answer, without t_on_reply. */

@@ -864,6 +864,52 @@ export class BranchContext extends RequestContext {
   }
 }
 
+/** The context of `tm:local-request`: a request of our own, before it goes out; nothing answers or relays it. */
+export class LocalRequestContext extends RequestContext {
+  dropped = false;
+
+  override bind(passage: Passage): void {
+    super.bind(passage);
+    this.dropped = false;
+  }
+
+  /** The request is not sent. */
+  drop(): boolean {
+    this.dropped = true;
+    return true;
+  }
+
+  /** The socket it leaves by, `udp:192.0.2.1:5060`; '' while the destination decides. */
+  get $fs(): string {
+    const { flow } = this.message;
+    return flow === 0 ? '' : this.s.core.w.sockets.of(flow).name;
+  }
+  set $fs(name: string) {
+    const socket = this.s.core.w.sockets.all.find((one) => one.name === name);
+    if (socket === undefined) throw new TypeError(`not a socket of ours: ${JSON.stringify(name)}`);
+    this.message.flow = socket.flow;
+  }
+
+  override t_relay(): boolean {
+    return false;
+  }
+  override t_newtran(): boolean {
+    return false;
+  }
+  override t_reply(): boolean {
+    return false;
+  }
+  override send_reply(): boolean {
+    return false;
+  }
+  override loose_route(): boolean {
+    return false;
+  }
+  override dlg_manage(): boolean {
+    return false;
+  }
+}
+
 /** An event route's context. */
 export class EventContext extends MessageContext {
   private readonly none: Message;

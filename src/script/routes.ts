@@ -4,7 +4,14 @@
  * One file, one default export, made by routes().  A route returns when it is done; what it returns does not matter
  * unless it is a promise.  [the manual's request, reply, failure, branch and event routes]
  */
-import type { BranchContext, EventContext, FailureContext, ReplyContext, RequestContext } from './context.js';
+import type {
+  BranchContext,
+  EventContext,
+  FailureContext,
+  LocalRequestContext,
+  ReplyContext,
+  RequestContext,
+} from './context.js';
 
 /** Where a route may do anything but wait. */
 type Route<Context> = (context: Context) => unknown;
@@ -20,13 +27,19 @@ export type Routes = {
   readonly branch?: Readonly<Record<string, Route<BranchContext>>>;
   /** Run by their name: when the lifetime of a call is over that named one in $dlg_ctx('timeout_route'). */
   readonly route?: Readonly<Record<string, Route<EventContext>>>;
-  /** `dialog:start`, `dialog:end`, `dialog:failed`. */
-  readonly event?: Partial<Readonly<Record<DialogEventName, Route<EventContext>>>>;
+  /** `dialog:start`, `dialog:end`, `dialog:failed`; `tm:local-request` before a request of our own goes out. */
+  readonly event?: EventRoutes;
+};
+
+type EventRoutes = Partial<Readonly<Record<DialogEventName, Route<EventContext>>>> & {
+  readonly [LOCAL_REQUEST]?: Route<LocalRequestContext>;
 };
 
 export type DialogEventName = 'dialog:start' | 'dialog:end' | 'dialog:failed';
 
-const EVENT_NAMES: readonly string[] = ['dialog:start', 'dialog:end', 'dialog:failed'];
+export const LOCAL_REQUEST = 'tm:local-request';
+
+const EVENT_NAMES: readonly string[] = ['dialog:start', 'dialog:end', 'dialog:failed', LOCAL_REQUEST];
 const KINDS: readonly string[] = ['request', 'failure', 'reply', 'branch', 'route', 'event'];
 /** Route numbers are kept in a word of the transaction. */
 const ROUTES_PER_KIND_MAX = 65_535;
@@ -65,7 +78,7 @@ export class RouteTable {
   readonly reply: NamedRoutes<ReplyContext>;
   readonly branch: NamedRoutes<BranchContext>;
   readonly route: NamedRoutes<EventContext>;
-  readonly event: Partial<Readonly<Record<DialogEventName, Route<EventContext>>>>;
+  readonly event: EventRoutes;
   /** Number of the reply route that runs for every answer, 0 if there is none. */
   readonly replyForAll: number;
 

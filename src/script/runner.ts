@@ -14,9 +14,16 @@ import { COUNTERS, type Workspace } from '../proxy/workspace.js';
 import type { Message } from '../sip/message.js';
 import { AvpBook, avpNameOf } from './avps.js';
 import type { Surroundings } from './context.js';
-import { BranchContext, EventContext, FailureContext, ReplyContext, RequestContext } from './context.js';
+import {
+  BranchContext,
+  EventContext,
+  FailureContext,
+  LocalRequestContext,
+  ReplyContext,
+  RequestContext,
+} from './context.js';
 import { authSettings } from './functions/auth.js';
-import type { DialogEventName, RouteTable } from './routes.js';
+import { type DialogEventName, LOCAL_REQUEST, type RouteTable } from './routes.js';
 
 export class ScriptRunner implements RouteScript, DialogEvents {
   private readonly w: Workspace;
@@ -29,6 +36,7 @@ export class ScriptRunner implements RouteScript, DialogEvents {
   private replyContext: ReplyContext | null = null;
   private branchContext: BranchContext | null = null;
   private eventContext: EventContext | null = null;
+  private localContext: LocalRequestContext | null = null;
 
   constructor(w: Workspace, table: RouteTable, log: Log) {
     this.w = w;
@@ -127,6 +135,29 @@ export class ScriptRunner implements RouteScript, DialogEvents {
     } finally {
       context.alive = false;
     }
+  }
+
+  get hasLocalRequest(): boolean {
+    return this.table.event[LOCAL_REQUEST] !== undefined;
+  }
+
+  localRequest(passage: Passage, index: number, generation: number, side: number): boolean {
+    const run = this.table.event[LOCAL_REQUEST];
+    if (run === undefined) return true;
+    const { tracker } = this.surroundings!;
+    this.localContext ??= new LocalRequestContext(this.surroundings!, passage);
+    const context = this.localContext;
+    context.bind(passage);
+    tracker.enter(index, generation, side === 0 ? 0 : 3 - side);
+    try {
+      refusePromise(run(context));
+    } catch (error) {
+      this.fault(LOCAL_REQUEST, passage.message, error);
+    } finally {
+      tracker.leave();
+      context.alive = false;
+    }
+    return !context.dropped;
   }
 
   transactionEnded(index: number): void {

@@ -69,7 +69,8 @@ function policy(
       'dialog:end': tell('end'),
       'dialog:failed': tell('failed'),
     };
-    return { routes: new RouteTable(routes({ ...define(lookup, onEvent), event })), lookups };
+    const defined = define(lookup, onEvent);
+    return { routes: new RouteTable(routes({ ...defined, event: { ...event, ...defined.event } })), lookups };
   };
 }
 
@@ -159,6 +160,27 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
         f.$du = null;
         f.append_branch(CALLEE_2);
         f.t_relay();
+      },
+    },
+  })),
+
+  /** Requests of our own are marked, sent elsewhere, or not at all. */
+  local: policy((_lookup, note) => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_relay();
+    },
+    event: {
+      'tm:local-request'(l) {
+        note(`local-${l.$dlg('callid') === l.$ci ? 'known' : 'unknown'}`, l.$ci);
+        l.append_hf('X-Local: yes');
+        l.remove_hf('Subject');
+        if (l.is_method('OPTIONS')) l.drop();
+        if (l.is_method('INFO')) l.$fs = 'udp:192.0.2.2:5070';
+        if (!l.is_method('REFER') || l.t_relay() || l.t_reply()) return;
+        l.$ru = 'sip:other@192.0.2.30:5060';
+        l.$du = null;
       },
     },
   })),
