@@ -691,6 +691,10 @@ Status Table::claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye
   record->due = record->members = 0;
   record->bye_owed = static_cast<std::uint8_t>(bye_sides);
   numbers.end_ts = end_ts;
+  std::uint32_t marks = numbers.marks | kMarkEndOwed;
+  if (reason == EndReason::kExpired) marks |= kMarkEndExpired;
+  if (before == kConfirmedNoAck) marks |= kMarkEndNoAck;
+  numbers.marks = static_cast<std::uint8_t>(marks);
   numbers.member_count = 0;
   // Nothing that crosses the BYE can still succeed, so that a plain call's number counts as received instead
   // of making a step: an end needs no memory.
@@ -957,10 +961,17 @@ void begin_dialogs(Rebuild& work) noexcept {
   const std::uint32_t carved = std::min(segment.dialogs().carved(), segment.header().dialogs_max);
   for (std::uint32_t index = 1; index <= carved; ++index) {
     DialogRecord& record = segment.dialog(index);
-    if (record.state == 0)
+    if (record.state == 0) {
       record.generation += 1;  // it may have been stopped between the end of a life and the next generation
-    else
-      record.holds = record.state != kDeleted || record.bye_owed != 0 ? 1 : 0;
+    } else if (record.state != kDeleted) {
+      record.holds = 1;
+    } else {
+      // What an ended one still owes keeps it: its effects by the table's hold, its BYEs by whoever sends
+      // them.
+      const auto& numbers = *reinterpret_cast<const DialogCold*>(segment.arena().bytes(record.cold));
+      const bool end_owed = (numbers.marks & kMarkEndOwed) != 0;
+      record.holds = static_cast<std::uint16_t>((end_owed ? 1 : 0) + (record.bye_owed != 0 ? 1 : 0));
+    }
   }
 }
 

@@ -77,10 +77,13 @@ inline constexpr std::uint32_t kDialogWords = 40;
 inline constexpr std::uint32_t kNoCSeq = 0xffff'ffff;
 
 enum DialogMark : std::uint32_t {
-  kMarkRouteAsked = 1,  // the timeout route was asked for; gone with every change of the deadline
-  kMarkRouteDone = 2,   // it has run; the same
-  kMarkShortened = 4,   // a keep-alive that nobody answered shortened the lifetime
-  kMarkAll = 7,
+  kMarkRouteAsked = 1,   // the timeout route was asked for; gone with every change of the deadline
+  kMarkRouteDone = 2,    // it has run; the same
+  kMarkShortened = 4,    // a keep-alive that nobody answered shortened the lifetime
+  kMarkEndOwed = 8,      // claim_end was called, and the owner has not begun its effects yet ...
+  kMarkEndExpired = 16,  // ... with kExpired
+  kMarkEndNoAck = 32,    // ... in state 3
+  kMarkAll = 63,
 };
 
 /// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a
@@ -200,7 +203,8 @@ class Table {
   /// Ends a dialog in state 3 or 4 once, whoever calls (architecture, *Ending*).  kExpired: only if due <=
   /// now. kConflict: somebody else ended it.  kNotDue.  `bye_sides` bit 0 caller, bit 1 callee: BYE owed.  A
   /// BYE to the caller takes the next number of the callee's side and the other way round: the words show the
-  /// numbers taken.  The table's hold is left to the owner, who drops it when the effects have run.
+  /// numbers taken.  The table's hold is left to the owner, who clears kMarkEndOwed, runs the effects and
+  /// drops it: whoever finds the mark knows that they have not run.
   [[nodiscard]] Status claim_end(DialogHandle handle, EndReason reason, std::uint32_t bye_sides,
                                  std::uint32_t now_boot, std::uint32_t end_ts, Words out) noexcept;
 

@@ -50,6 +50,10 @@ export const MARK_ROUTE_ASKED = constant('MarkRouteAsked');
 export const MARK_ROUTE_DONE = constant('MarkRouteDone');
 /** A keep-alive that nobody answered shortened the lifetime. */
 export const MARK_SHORTENED = constant('MarkShortened');
+/** dialogClaimEnd has ended the call, and its effects have not begun; beside it, why and from which state. */
+export const MARK_END_OWED = constant('MarkEndOwed');
+export const MARK_END_EXPIRED = constant('MarkEndExpired');
+export const MARK_END_NO_ACK = constant('MarkEndNoAck');
 
 // Arguments of dialogChange, in the order of struct Change.
 export const A_FIELDS = X_ARGS;

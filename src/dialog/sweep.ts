@@ -6,14 +6,17 @@
  * with each tick, round and round; only the owner of a dialog ends it.  [spec 3.5]
  */
 import { STATUS } from '../memory/addon.js';
-import { D_END_TS, D_ENTRY, D_HOLDS, D_INIT_TS, D_STATE } from '../memory/words.js';
+import { D_END_TS, D_ENTRY, D_HOLDS, D_INIT_TS, D_MARKS, D_PROPERTIES, D_STATE } from '../memory/words.js';
 import type { Desk } from './desk.js';
+import { ENDED_BY_BYE, EXPIRED, EXPIRED_WITH_BYE } from './effects.js';
 import type { InviteAnswers } from './invite.js';
-import { DELETED, EARLY } from './machine.js';
-import type { DialogLog } from './ports.js';
+import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, EARLY } from './machine.js';
+import type { DialogLog, Owners } from './ports.js';
+import * as record from './record.js';
 
-/** Records looked at with each tick of 10 ms. */
+/** Records looked at with each tick of 10 ms; the first round, after a start, goes faster. */
 const LOOKS_PER_TICK = 4;
+const FIRST_LOOKS_PER_TICK = 128;
 
 /** Walks the records of the segment. */
 export type Walk = {
@@ -26,21 +29,25 @@ export type Walk = {
 export class Sweep {
   private readonly desk: Desk;
   private readonly invite: InviteAnswers;
+  private readonly owners: Owners;
   private readonly walk: Walk;
   private readonly earlySeconds: number;
   private readonly endSeconds: number;
   private readonly log: DialogLog;
   private cursor = 1;
+  private looksPerTick = FIRST_LOOKS_PER_TICK;
 
   constructor(
     desk: Desk,
     invite: InviteAnswers,
+    owners: Owners,
     walk: Walk,
     params: { readonly early_timeout: number; readonly end_timeout: number },
     log: DialogLog,
   ) {
     this.desk = desk;
     this.invite = invite;
+    this.owners = owners;
     this.walk = walk;
     this.earlySeconds = params.early_timeout;
     this.endSeconds = params.end_timeout;
@@ -48,10 +55,13 @@ export class Sweep {
   }
 
   tick(): void {
-    for (let looks = 0; looks < LOOKS_PER_TICK; looks++) {
+    for (let looks = 0; looks < this.looksPerTick; looks++) {
       const index = this.walk.next(this.cursor);
       this.cursor = index + 1;
-      if (index === 0) return;
+      if (index === 0) {
+        this.looksPerTick = LOOKS_PER_TICK;
+        return;
+      }
       this.look(index);
     }
   }
@@ -63,9 +73,24 @@ export class Sweep {
     if (native.ownerOf(x[D_ENTRY]!) !== this.walk.owner) return;
     const now = native.nowUnixSeconds();
     const state = x[D_STATE]!;
+    if ((x[D_MARKS]! & record.MARK_END_OWED) !== 0) {
+      this.finishEnd(index, generation);
+      return;
+    }
     if (state === DELETED && now - x[D_END_TS]! > this.endSeconds) this.free(index, generation);
     if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)
       this.fail(index, generation);
+  }
+
+  /** Claimed by a thread that died before it told us, or whose letter is still under way: then that finds nothing to do. */
+  private finishEnd(index: number, generation: number): void {
+    const { x } = this.desk;
+    const marks = x[D_MARKS]!;
+    const from = (marks & record.MARK_END_NO_ACK) !== 0 ? CONFIRMED_NO_ACK : CONFIRMED;
+    const withBye = (x[D_PROPERTIES]! & record.PROPERTY_TIMEOUT_BYE) !== 0;
+    const expired = withBye ? EXPIRED_WITH_BYE : EXPIRED;
+    const how = (marks & record.MARK_END_EXPIRED) !== 0 ? expired : ENDED_BY_BYE;
+    this.owners.ended(index, generation, from, how);
   }
 
   /** Unanswered, and no transaction that could still answer it. */

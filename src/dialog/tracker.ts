@@ -207,7 +207,7 @@ export class DialogTracker implements Owners {
     const ownText = parts.answeredText ?? (() => this.storedRequestText());
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
-    this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, walk, params, log);
+    this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, this, walk, params, log);
   }
 
   /** What is known of the message in hand. */
@@ -409,7 +409,11 @@ export class DialogTracker implements Owners {
 
   ended(index: number, generation: number, from: number, how: number): void {
     const { desk, records, x } = this;
-    if (!records.load(index, generation) || x[D_STATE] !== DELETED) return;
+    if (!records.load(index, generation) || (x[D_MARKS]! & record.MARK_END_OWED) === 0) return;
+    // First the mark, then the effects: whatever happens in them, they do not run again.
+    records.beginChange(record.CHANGE_MARKS, DELETED);
+    x[record.A_MARKS_CLEAR] = record.MARK_END_OWED;
+    if (records.change(index, generation) !== STATUS.ok) return;
     if (how !== ENDED_BY_BYE) this.log.warn('dialog_expired', this.tellWho(index, generation));
     desk.enter(index, generation, 0);
     desk.act(from, DELETED, index, generation, null, 0, how);

@@ -374,6 +374,7 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(words[kDCalleeCSeq] == 1);
   CHECK(words[kDDue] == 0);
   CHECK(words[kDHolds] == 1);  // the owner's, until the effects have run
+  CHECK(words[kDMarks] == (kMarkEndOwed | kMarkEndExpired | kMarkEndNoAck));
   CHECK(counters.value(kCounterActiveDialogs) == 0);
   CHECK(table.claim_end(handle, EndReason::kBye, 3, 50'000, 201, words) == Status::kConflict);
   CHECK(table.change(handle, to_state(kConfirmedNoAck), words) ==
@@ -387,6 +388,40 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(table.bye_answered(handle, 2) == Status::kNotFound);
   CHECK(table.live() == 0);
   sound();
+}
+
+TEST_CASE("table: what a dead process ended is owed its effects, its BYEs or both; the rest is forgotten") {
+  TestSegment t(16 << 20);
+  REQUIRE(t.segment);
+  DialogHandle handles[4];
+  DialogWords words;
+  {
+    Table table(*t.segment, 0);
+    for (std::uint32_t n = 0; n < 4; ++n) {
+      const TestCall call(n);
+      REQUIRE(table.create(call.dialog(), words) == Status::kOk);
+      handles[n] = handle_of(words);
+      REQUIRE(table.change(handles[n], call.answer(), words) == Status::kOk);
+      const std::uint32_t byes = (n & 1) != 0 ? 3 : 0;
+      REQUIRE(table.claim_end(handles[n], EndReason::kCommand, byes, 0, 1, words) == Status::kOk);
+      REQUIRE(words[kDMarks] == (kMarkEndOwed | kMarkEndNoAck));
+      if (n < 2) continue;
+      Change begun;
+      begun.fields = kChangeMarks;
+      begun.marks_clear = kMarkEndOwed;
+      REQUIRE(table.change(handles[n], begun, words) == Status::kOk);
+    }
+  }
+  REQUIRE(t.attach());
+  Table table(*t.segment, 0);
+  const std::uint32_t holds[] = {1, 2, 0, 1};
+  for (std::uint32_t n = 0; n < 4; ++n) {
+    CHECK(table.load(handles[n], words) == (holds[n] == 0 ? Status::kNotFound : Status::kOk));
+    if (holds[n] != 0) CHECK(words[kDHolds] == holds[n]);
+    for (std::uint32_t hold = 0; hold < holds[n]; ++hold) table.drop(handles[n]);
+  }
+  CHECK(table.live() == 0);
+  CHECK(t.segment->verify().sound());
 }
 
 TEST_CASE_FIXTURE(Fixture, "table: holds keep an ended record, a live one cannot be dropped away") {
@@ -805,7 +840,8 @@ TEST_CASE("table: random changes agree with a simple model") {
         for (std::size_t n = models.size(); n-- > 0;) {
           Model& m2 = models[n];
           const Status status = table.load(m2.handle, words);
-          if (step % 1000 == 999 && m2.state == kDeleted) {  // nobody in this process can hold it any more
+          // Nobody in this process can hold it any more, unless its effects are owed.
+          if (step % 1000 == 999 && m2.state == kDeleted && !m2.claimed) {
             REQUIRE(status == Status::kNotFound);
             remove(n);
             continue;

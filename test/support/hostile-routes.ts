@@ -2,14 +2,15 @@
  * A route file that does what no operator means to: on request it never returns, throws, or ends its thread.
  *
  * Everything else is relayed with a dialog, as the default routes do.  A thread whose owner number stands in the file
- * that HOLDFAST_TEST_END_OWNER names takes the file away and ends.
+ * that HOLDFAST_TEST_END_OWNER names takes the file away and ends; HOLDFAST_TEST_ENDS gets a line for each dialog:end.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { routes } from 'holdfast';
 
 const NEXT_HOP = process.env.HOLDFAST_TEST_NEXT_HOP ?? '';
 const END_OWNER = process.env.HOLDFAST_TEST_END_OWNER;
+const ENDS = process.env.HOLDFAST_TEST_ENDS;
 const LOOK_EVERY_MS = 20;
 
 if (END_OWNER !== undefined) {
@@ -48,7 +49,8 @@ export default routes({
   },
   event: {
     'dialog:end'(d) {
-      d.xlog('L_INFO', `route_saw_end owner=${workerData.owner} call=${d.$dlg('callid')}`);
+      // Written at once: the log goes by way of the main thread, and a kill loses it.
+      if (ENDS !== undefined) appendFileSync(ENDS, `${workerData.owner} ${d.$dlg('callid')}\n`);
     },
   },
 });

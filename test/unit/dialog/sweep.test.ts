@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
+import * as record from '../../../dist/dialog/record.js';
 import { STATUS } from '../../../dist/memory/addon.js';
+import { constant } from '../../../dist/memory/words.js';
 import { assertNothingLeft, inWorld, type World } from './world.js';
+
+const END_COMMAND = constant('EndCommand');
+const END_EXPIRED = constant('EndExpired');
 
 /** A worker that dies while its route runs: nothing that its tracker knew is known any more. */
 function die(world: World): void {
@@ -56,6 +61,7 @@ describe('dialogs that a dead worker left behind [spec 3.5]', () => {
   test('many are found, a few with each tick', async () => {
     await inWorld(['dialog:early_timeout=20'], (world) => {
       const before = world.usage();
+      world.wait(0); // the first round, which goes faster, is over
       for (let n = 0; n < 50; n++) {
         managed(world, { callId: `c${n}@h` });
         die(world);
@@ -65,6 +71,52 @@ describe('dialogs that a dead worker left behind [spec 3.5]', () => {
       world.wait(1, 20);
       assertNothingLeft(world, before);
       assert.equal(world.statistic('failed_dialogs'), 50);
+    });
+  });
+
+  test('a call that was claimed by a thread that died then: its effects run once, late letter or not', async () => {
+    await inWorld([], (world) => {
+      const before = world.usage();
+      world.end(world.answered());
+      const { index, generation } = world.handle();
+      world.wait(1);
+      assert.equal(world.native.dialogClaimEnd(index, generation, END_COMMAND, 0, 1), STATUS.ok);
+      world.wait(1, 5);
+      assert.deepEqual(world.events, ['start 200', 'end -']);
+      world.tracker.ended(index, generation, 4, 0);
+      assert.deepEqual(world.events, ['start 200', 'end -']);
+      assertNothingLeft(world, before);
+    });
+  });
+  test('the same of one that expired is told as such', async () => {
+    await inWorld(['dialog:default_timeout=20'], (world) => {
+      const before = world.usage();
+      world.end(world.answered());
+      const { index, generation } = world.handle();
+      world.wait(20, 0);
+      assert.equal(world.native.dialogClaimEnd(index, generation, END_EXPIRED, 0, 1), STATUS.ok);
+      world.wait(1, 5);
+      assert.deepEqual(world.events, ['start 200', 'end -']);
+      assert.equal(world.statistic('expired_dialogs'), 1);
+      assertNothingLeft(world, before);
+    });
+  });
+  test('one that died between the mark and the end of its effects does not run them again; age frees the record', async () => {
+    await inWorld(['dialog:end_timeout=20'], (world) => {
+      const before = world.usage();
+      world.end(world.answered());
+      const { index, generation } = world.handle();
+      const now = world.native.nowUnixSeconds();
+      assert.equal(world.native.dialogClaimEnd(index, generation, END_COMMAND, 0, now), STATUS.ok);
+      const { records } = world.tracker;
+      records.beginChange(record.CHANGE_MARKS, 5);
+      world.x[record.A_MARKS_CLEAR] = record.MARK_END_OWED;
+      assert.equal(records.change(index, generation), STATUS.ok);
+      world.wait(20, 5);
+      assert.deepEqual([world.states(), world.events], [[5], ['start 200']]);
+      world.wait(1, 5);
+      assert.deepEqual(world.events, ['start 200']);
+      assertNothingLeft(world, before);
     });
   });
 });
