@@ -18,22 +18,37 @@ export function spread(values, digits = 0) {
   return `${text(median(values))} (${text(Math.min(...values))}–${text(Math.max(...values))})`;
 }
 
-/** Student's t for 95 %, two-sided, by degrees of freedom from 1; beyond the list the last is close enough. */
-const T_95 = [
-  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
-  2.12, 2.11, 2.101, 2.093, 2.086,
-];
-
 /**
  * The ratio b/a of pairs [a, b] that were measured next to each other, and the interval that holds it with 95 %
- * confidence: Student's, over the logarithms, so that a slow minute of the machine hits both of a pair.
+ * confidence: Wilcoxon's signed-rank interval over the logarithms, so that neither a slow minute of the machine, which
+ * hits both of a pair, nor one wild pair decides.  Fewer than six pairs cannot have such an interval.
  */
 export function pairedInterval(pairs) {
   const logs = pairs.map(([a, b]) => Math.log(b / a));
-  const mean = logs.reduce((sum, one) => sum + one, 0) / logs.length;
-  const variance = logs.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (logs.length - 1);
-  const reach = T_95[Math.min(logs.length - 1, T_95.length) - 1] * Math.sqrt(variance / logs.length);
-  return { ratio: Math.exp(mean), low: Math.exp(mean - reach), high: Math.exp(mean + reach) };
+  const averages = logs.flatMap((x, n) => logs.slice(n).map((y) => (x + y) / 2)).sort((x, y) => x - y);
+  const left = signedRankMargin(pairs.length);
+  return {
+    ratio: Math.exp(median(averages)),
+    low: left > 0 ? Math.exp(averages[left - 1]) : 0,
+    high: left > 0 ? Math.exp(averages[averages.length - left]) : Number.POSITIVE_INFINITY,
+  };
+}
+
+/** How many averages from either end lie outside of the interval: the largest rank sum with at most 2.5 % below it. */
+function signedRankMargin(n) {
+  let ways = [1];
+  for (let rank = 1; rank <= n; rank++) {
+    const next = Array(ways.length + rank).fill(0);
+    for (const [sum, count] of ways.entries()) {
+      next[sum] += count;
+      next[sum + rank] += count;
+    }
+    ways = next;
+  }
+  let below = 0;
+  let margin = 0;
+  while (below + ways[margin] <= 0.025 * 2 ** n) below += ways[margin++];
+  return margin;
 }
 
 export function table(head, rows) {
