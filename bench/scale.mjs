@@ -34,8 +34,6 @@ const OPEN_CALLS = 60;
 const OPEN_CALLS_MAX = 100_000;
 const CALLERS = 1_000;
 const OPENING_S_MAX = 900;
-/** Incoming datagrams of a call at a proxy: INVITE, 180, 200, ACK, BYE, 200. */
-const DATAGRAMS_IN = 6;
 /** Ports are tried until both peers' datagrams reach the same worker; each try has one chance in two. */
 const PORT_TRIES = 16;
 const SHARE_NEAR = 0.05;
@@ -101,10 +99,14 @@ async function growth(hashSize, round) {
   }
 }
 
-async function steered(server) {
+/** Messages handled, and datagrams handed to another worker. */
+async function traffic(server) {
   const lines = await server.rpc('stats.get_statistics', ['all']);
-  const line = lines.find((one) => one.startsWith('core:steered ='));
-  return Number(line?.split(' = ')[1] ?? Number.NaN);
+  const all = new Map(lines.map((line) => [line.split(' = ')[0], Number(line.split(' = ')[1])]));
+  return {
+    handled: all.get('core:rcv_requests') + all.get('core:rcv_replies'),
+    handed: all.get('core:steered'),
+  };
 }
 
 /** CPU per call with `workers`, of calls that belong to worker `owner`; how many hand-overs a call had. */
@@ -116,12 +118,12 @@ async function withWorkers(name, workers, owner, calleePort, round, phase) {
     const args = ['--window', String(OPEN_CALLS_MAX), ...owned];
     const load = new Load({ ...at, pid: server.pid, args }, ['run:cps=50,calls=50', GATE, phase]);
     await load.report();
-    const before = await steered(server);
+    const before = await traffic(server);
     load.release();
     const report = await load.report();
     await load.finish();
-    const handed = (await steered(server)) - before;
-    const share = handed / Math.max(report.started, 1) / DATAGRAMS_IN;
+    const after = await traffic(server);
+    const share = (after.handed - before.handed) / (after.handled - before.handled);
     const wrong = faults(report);
     if (round > 0) {
       records.push({ row: 'workers', name, workers, round, faults: wrong, report, share });
