@@ -55,7 +55,7 @@ const server = await Server.start(kind, {
   set: sendsByes ? ['dialog:send_bye=1'] : [],
   imports: [here('soak/audit.mjs')],
 });
-const soak = new Soak({ ...ports, calleePorts, seed: Number(flags.seed) });
+const soak = new Soak({ ...ports, calleePorts, seed: Number(flags.seed), sendsByes });
 const samples = [];
 const wrong = [];
 

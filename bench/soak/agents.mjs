@@ -254,7 +254,10 @@ class Caller extends Agent {
       return;
     }
     if (call.flow === 'expire') {
-      setTimeout(() => this.#over(call), EXPIRED_MS);
+      setTimeout(() => {
+        if (soak.sendsByes && this.calls.has(call.id)) soak.fail('expire: no BYE came to the caller');
+        this.#over(call);
+      }, EXPIRED_MS);
       return;
     }
     const talkMs = 50 + soak.random(TALK_MS_MAX);
@@ -326,7 +329,12 @@ class Callee extends Agent {
         to: message.from,
       };
       this.calls.set(message.callId, { id: message.callId, flow, leg, cseq: 0, inviteCSeq: message.cseq });
-      if (flow === 'expire') setTimeout(() => this.calls.delete(message.callId), EXPIRED_MS);
+      if (flow === 'expire') {
+        setTimeout(() => {
+          if (this.calls.delete(message.callId) && soak.sendsByes)
+            soak.fail('expire: no BYE came to the callee');
+        }, EXPIRED_MS);
+      }
       this.#accept(message, flow, tag);
     };
     if (flow === 'answer' || flow === 'refresh' || flow === 'expire') {
@@ -382,8 +390,10 @@ export class Soak {
   };
   failures = [];
 
-  constructor({ proxyPort, callerPort, calleePorts, seed }) {
+  constructor({ proxyPort, callerPort, calleePorts, seed, sendsByes }) {
     this.proxyPort = proxyPort;
+    /** The proxy ends a call whose lifetime is over by BYEs of its own. */
+    this.sendsByes = sendsByes;
     this.seed = seed;
     this.random = seeded(seed);
     this.caller = new Caller(this, callerPort);
