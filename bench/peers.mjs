@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { machine, median, store, table } from './figures.mjs';
 import { failures, faults, GATE, Load } from './load.mjs';
 import { bytesPerCall, SERVERS, Server, versionOf } from './servers.mjs';
-import { isNoisy, rivalOf, tableOf, verdicts } from './verdict.mjs';
+import { isNoisy, NOT_BUILT, rivalOf, tableOf, verdicts } from './verdict.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -217,7 +217,13 @@ async function held(kind, sizes, round) {
       if (wants.restart) {
         await server.startAgain();
         const { all: active } = await server.rpc('dlg.stats_active');
-        const wrong = active < established ? [`${active} of ${established} calls were still there`] : [];
+        // It says so itself when it does not take over what a dead process left.
+        const isBuilt = !/moved to .*\.stale/.test(server.output);
+        const wrong = !isBuilt
+          ? [NOT_BUILT]
+          : active < established
+            ? [`${active} of ${established} calls were still there`]
+            : [];
         record('restart', server, round, null, { size: most, startMs: server.startMs, active }, wrong);
       }
       load.release();
@@ -227,7 +233,12 @@ async function held(kind, sizes, round) {
         const fault = `${lost} of ${established} calls could not be ended, last code ${ended.lastcode}`;
         say(`${kind.id}: ${fault}`);
         for (const r of records) {
-          if (r.server === kind.id && r.round === round && ['memory', 'restart'].includes(r.row))
+          if (
+            r.server === kind.id &&
+            r.round === round &&
+            ['memory', 'restart'].includes(r.row) &&
+            !r.faults.includes(NOT_BUILT)
+          )
             r.faults.push(fault);
         }
       }

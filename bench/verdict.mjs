@@ -7,6 +7,8 @@ import { median, spread, table } from './figures.mjs';
 
 /** Other programs on the machine: above this share of a core a figure is marked. */
 const OTHER_LOAD_MAX = 0.15;
+/** What a row says whose feature is not there. */
+export const NOT_BUILT = 'not built yet';
 const RIVALS = ['kamailio-fm', 'kamailio-tlsf'];
 const ADAPTIVE = 'holdfast';
 const OFF = 'holdfast-off';
@@ -44,6 +46,7 @@ function cell(records, row, id, pick, digits, where = anything) {
   const all = records.filter((r) => r.row === row && r.server === id && where(r));
   const good = all.filter((r) => r.faults.length === 0);
   if (all.length === 0) return '–';
+  if (good.length === 0 && all[0].faults[0] === NOT_BUILT) return NOT_BUILT;
   if (good.length === 0) return `invalid: ${all[0].faults[0].split('\n')[0].slice(0, 60)}`;
   const noisy = good.some(isNoisy) ? ' *' : '';
   const lost = good.length < all.length ? ` (${good.length} of ${all.length} rounds)` : '';
@@ -91,7 +94,7 @@ export function tableOf(servers, records, { isWanted, rates, heldSizes }) {
   if (isWanted('expiry')) {
     const expiry = (name, pick, digits) =>
       add(name, (kind) => {
-        if (kind.isOurs && !kind.hasExpiry) return 'not built yet';
+        if (kind.isOurs && !kind.hasExpiry) return NOT_BUILT;
         return cell(records, 'expiry', kind.id, pick, digits);
       });
     const size = records.find((r) => r.row === 'expiry')?.size ?? 100_000;
@@ -172,7 +175,7 @@ export function verdicts(records) {
   ].map(([target, value, must, aim]) => judged(target, value, must, aim, 2, ''));
   const notBuilt = (target) => ({
     target,
-    is: 'not built yet',
+    is: NOT_BUILT,
     must: '',
     mustVerdict: '',
     aim: '',
