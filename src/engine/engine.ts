@@ -34,6 +34,7 @@ import { D_ENTRY, D_ID } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { SipParser } from '../sip/parse.js';
 import { type Arrival, Inbox, type SipInput } from './inbox.js';
+import { KeptRequests } from './kept-requests.js';
 import { type CallEvent, copyOf, type EngineNews, NOTHING, type Step } from './news.js';
 import { type EngineOptions, openSegment, readParams, socketNames, TICK_MS } from './options.js';
 import { Outbox } from './outbox.js';
@@ -117,6 +118,7 @@ export class DialogEngine {
     if (warning !== null) log.warn('segment_found', { warning });
 
     const parser = new SipParser(memory.wasm);
+    const kept = new KeptRequests(memory, parser);
     this.inbox = new Inbox(memory, parser, socketNames(options));
     this.ownRecordRoutes = options.recordRoutes ?? 1;
     this.tracker = new DialogTracker({
@@ -139,13 +141,14 @@ export class DialogEngine {
         endInvite: (index, generation, code, reason) =>
           this.outbox.endInvite(index, generation, code, reason),
       },
+      storedRequest: () => kept.stored(),
       answeredText: () => this.outbox.answeredText,
       nowMs: () => systemClock.monotonicMs(),
       walk: { owner: 0, next: (cursor) => addon.nextDialog(segment, cursor) },
     });
     const cookie = new CookieReader(memory.bytes, params.rr_param);
     const { tracker } = this;
-    this.passage = new Passage({ native, memory, parser, tracker, cookie, params, adopts: attached });
+    this.passage = new Passage({ native, memory, parser, tracker, cookie, kept, params, adopts: attached });
     this.outbox = new Outbox({
       native,
       tracker,

@@ -20,6 +20,11 @@ export type Step = {
   /** `did=3a1.4321`: goes into your Record-Route URI of this request as a parameter; null: nothing does. */
   readonly recordRoute: string | null;
   /**
+   * The CSeq number under which the request has to go on, for a request of the engine's own has taken a number in its
+   * direction; null: as it came.  Its replies get the number back that it came with, by you.
+   */
+  readonly cseq: number | null;
+  /**
    * Why there is no dialog: it is not SIP; an INVITE for which the segment has no room; an INVITE without exactly one
    * Contact, without tag or with a Route set that is too long.
    */
@@ -33,6 +38,7 @@ export const NOTHING: Step = {
   from: 0,
   to: 0,
   recordRoute: null,
+  cseq: null,
   refused: null,
 };
 

@@ -36,6 +36,7 @@ import {
   W_ROUTE_COUNT,
   W_ROUTE_ITEM,
 } from '../sip/words.js';
+import type { KeptRequests } from './kept-requests.js';
 import { NOTHING, type Step } from './news.js';
 import { type Transaction, Transactions } from './transactions.js';
 
@@ -64,6 +65,7 @@ export type PassageParts = {
   readonly parser: SipParser;
   readonly tracker: DialogTracker;
   readonly cookie: CookieReader;
+  readonly kept: KeptRequests;
   readonly params: { readonly rr_param: string; readonly early_timeout: number };
   /** A process before this one may have left calls that ring. */
   readonly adopts: boolean;
@@ -94,6 +96,7 @@ export class Passage {
   /** Nothing is in hand: as before a message. */
   begin(): void {
     this.parts.memory.scratch.reset();
+    this.parts.kept.clear();
     this.x.fill(0, T_INDEX, T_INDEX + HEAD_WORDS);
     this.tracker.records.leftIndex = 0;
   }
@@ -120,11 +123,18 @@ export class Passage {
       x[T_GENERATION] = generation;
       tracker.relayed(message);
     }
-    if (keeps && x[T_DIALOG_INDEX] !== 0) this.remember(message);
+    const cseq = created ? 0 : tracker.mapCSeq(message, message.cseq);
+    const sent = cseq === 0 ? message.cseq : cseq;
+    if (keeps && x[T_DIALOG_INDEX] !== 0) this.remember(sent);
+    if (!created) {
+      const now = this.native.nowBootSeconds();
+      this.parts.kept.keep(message, index, generation, direction, sent, now);
+    }
     const step = this.stepOf(index, generation, direction, created ? 0 : -1);
     const recordRoute = context.cookieOwed ? this.recordRouteOf(step) : null;
     tracker.scriptEnded(message, keeps);
-    return recordRoute === null ? step : { ...step, recordRoute };
+    if (recordRoute === null && sent === message.cseq) return step;
+    return { ...step, recordRoute, cseq: sent === message.cseq ? null : sent };
   }
 
   private create(message: Message, { lifetimeSeconds, timeoutBye, timeoutRoute }: Beginning): void {
@@ -185,14 +195,20 @@ export class Passage {
     const { index, generation } = records;
     const direction = x[D_DIRECTION]!;
     const from = x[D_STATE]!;
-    const bye = message.cseqMethod === M_BYE ? this.byes.get(index, generation) : null;
-    const isOfBye = bye !== null && bye.cseq === message.cseq;
-    this.load(index, generation, isOfBye ? bye.direction : direction);
+    const bye = this.byeOf(message, index, generation);
+    this.parts.kept.ask(index, generation, direction, message);
+    this.load(index, generation, bye?.direction ?? direction);
     tracker.begin(message);
     tracker.reply(message, message.code, ownRecordRoutes);
     const step = this.stepOf(index, generation, 3 - direction, from);
-    if (bye !== null && message.code >= 200 && bye.cseq === message.cseq) this.end(this.byes, bye);
+    if (bye !== null && message.code >= 200) this.end(this.byes, bye);
     return step;
+  }
+
+  /** The BYE that ended the dialog, if the reply is its. */
+  private byeOf(message: Message, index: number, generation: number): Transaction | null {
+    const bye = message.cseqMethod === M_BYE ? this.byes.get(index, generation) : null;
+    return bye !== null && bye.cseq === message.cseq ? bye : null;
   }
 
   private answer(message: Message, invite: Transaction, ownRecordRoutes: number): Step {
@@ -272,6 +288,7 @@ export class Passage {
   /** Ends transactions whose time is over, a bounded number of them. */
   tick(): void {
     const now = this.native.nowBootSeconds();
+    this.parts.kept.tick(now);
     for (const transactions of [this.ringing, this.finished, this.byes]) {
       for (let n = 0; n < DUE_PER_TICK_MAX; n++) {
         const transaction = transactions.due(now);
@@ -281,13 +298,13 @@ export class Passage {
     }
   }
 
-  /** The registers say what the message's transaction knows: it is kept here. */
-  private remember(message: Message): void {
+  /** The registers say what the message's transaction knows: it is kept here; `cseq` is the number it goes on with. */
+  private remember(cseq: number): void {
     const { x } = this;
     const direction = x[T_DIRECTION]!;
     const index = x[T_DIALOG_INDEX]!;
     const generation = x[T_DIALOG_GENERATION]!;
-    const transaction = { index, generation, cseq: message.cseq, direction, due: 0 };
+    const transaction = { index, generation, cseq, direction, due: 0 };
     const made = (direction & TRANSACTION_MADE_DIALOG) !== 0;
     (made ? this.ringing : this.byes).add(transaction, this.native.nowBootSeconds());
   }
@@ -314,6 +331,14 @@ export class Passage {
     const to = isThere ? x[D_STATE]! : DELETED;
     const left = records.leftIndex === index ? records.leftState : to;
     const dialog = isThere ? { entry: x[D_ENTRY]!, id: x[D_ID]! } : null;
-    return { dialog, direction, from: before < 0 ? left : before, to, recordRoute: null, refused: null };
+    return {
+      dialog,
+      direction,
+      from: before < 0 ? left : before,
+      to,
+      recordRoute: null,
+      cseq: null,
+      refused: null,
+    };
   }
 }

@@ -238,6 +238,69 @@ describe('crossing messages', () => {
   });
 });
 
+describe('a fork [RFC 3261 12.1, 13.2.2.4]', () => {
+  test('each callee that answers has a dialog of its own, found by its tag and by the one cookie', async () => {
+    const engine = await engineOf();
+    const heard: string[] = [];
+    for (const event of ['start', 'end', 'failed'] as const) {
+      engine.on(event, ({ dialog }) =>
+        heard.push(`${event} ${dialog.id === first.dialog!.id ? 'first' : 'second'}`),
+      );
+    }
+    const first = invite(engine);
+    answer(engine, 180, { to: 'b2' });
+    answer(engine, 180, { to: 'c3' });
+    assert.deepEqual(went(answer(engine, 200, { to: 'b2' })), [2, 3, 2]);
+    const second = answer(engine, 200, { to: 'c3', contact: '<sip:carol@203.0.113.10>' });
+    assert.deepEqual(went(second), [0, 3, 2]);
+    assert.notDeepEqual(second.dialog, first.dialog);
+    assert.deepEqual(answer(engine, 200, { to: 'c3' }), { ...second, from: 3 }, 'the same once more');
+    const route = `;lr;${first.recordRoute}`;
+    assert.equal(within(engine, 'ACK', { to: 'b2', route }).to, 4);
+    assert.deepEqual(within(engine, 'ACK', { to: 'c3', route }).dialog, second.dialog);
+    assert.equal(engine.get(second.dialog!)?.callee.contact, 'sip:carol@203.0.113.10');
+    assert.equal(engine.statistics()['dialog:active_dialogs'], 2);
+    assert.deepEqual(within(engine, 'BYE', { to: 'b2', route }).dialog, first.dialog);
+    assert.equal(within(engine, 'INFO', { to: 'c3', route }).to, 4);
+    within(engine, 'BYE', { from: 'c3', to: 'a1', cseq: 1 });
+    assert.deepEqual(heard, ['start first', 'start second', 'end first', 'end second']);
+    wait(engine, 40);
+    assert.equal(engine.usage().dialogs, 0);
+  });
+});
+
+describe('what changes while a call is up', () => {
+  test('the targets of both sides move with the 2xx of a re-INVITE, not with its rejection [RFC 3261 12.2]', async () => {
+    const engine = await engineOf();
+    const { dialog } = call(engine);
+    const contacts = (): (string | null)[] => {
+      const { caller, callee: other } = engine.get(dialog!)!;
+      return [caller.contact, other.contact];
+    };
+    const before = contacts();
+    within(engine, 'INVITE', { contact: '<sip:alice@192.0.2.99>' });
+    answer(engine, 488, { cseq: 8 });
+    assert.deepEqual(contacts(), before);
+    within(engine, 'INVITE', { contact: '<sip:alice@192.0.2.99>', cseq: 9 });
+    answer(engine, 200, { cseq: 9, contact: '<sip:bob@203.0.113.99>' });
+    assert.deepEqual(contacts(), ['sip:alice@192.0.2.99', 'sip:bob@203.0.113.99']);
+  });
+  test('a number that the engine took is passed over by later requests of that direction', async () => {
+    const engine = await engineOf({ send: () => {} });
+    const { dialog } = call(engine);
+    assert.equal(within(engine, 'INFO').cseq, null);
+    assert.ok(engine.refer(dialog!, 2, 'sip:carol@example.com'));
+    const info = within(engine, 'INFO', { cseq: 9 });
+    assert.equal(info.cseq, 10);
+    assert.equal(within(engine, 'INFO', { from: 'b2', to: 'a1', cseq: 1 }).cseq, null, 'the other direction');
+    assert.equal(within(engine, 'BYE', { cseq: 10 }).cseq, 11);
+    const heard: number[] = [];
+    engine.registerDlgcb(null, DLGCB.TERMINATED_CONFIRMED, ({ reply }) => heard.push(reply!.cseq.number!));
+    engine.reply(textOf({ ...callee, method: 'BYE', code: 200, cseq: 11 }));
+    assert.deepEqual(heard, [11]);
+  });
+});
+
 describe('time', () => {
   test('the lifetime ends the call', async () => {
     const engine = await engineOf();
