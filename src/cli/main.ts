@@ -36,6 +36,7 @@ function program(): Command {
   holdfast.addHelpText('after', () => `\nWithout a command it starts.\n\n${start.helpInformation()}`);
   holdfast.addCommand(start, { isDefault: true });
   holdfast.addCommand(listCommand());
+  holdfast.addCommand(endCommand());
   holdfast.addCommand(rpcCommand());
   return holdfast;
 }
@@ -68,6 +69,17 @@ function listCommand(): Command {
       const asTable = json !== true && process.stdout.isTTY === true;
       const lines = asTable ? dialogTable(everyDialog(config.rpc)) : asJson(everyDialog(config.rpc));
       for await (const line of lines) process.stdout.write(`${line}\n`);
+    });
+}
+
+function endCommand(): Command {
+  return bare('end', 'Ends the dialogs of a Call-ID: BYE to both sides, CANCEL while it rings.')
+    .argument('<call-id>')
+    .argument('[from-tag]', 'only the dialog with this tag')
+    .addOption(collecting('--rpc <ADDR:PORT>', `its management address [${variableOf('rpc')}]`))
+    .action(async (callId: string, tag: string | undefined, given: Flags) => {
+      const { config } = await loadConfig(writtenIn(given));
+      await callRpc(config.rpc, 'dlg.terminate_dlg', tag === undefined ? [callId] : [callId, tag]);
     });
 }
 

@@ -16,6 +16,9 @@ import {
   D_FLAGS,
   D_PROPERTIES,
   D_STATE,
+  D_TRANSACTION_GENERATION,
+  D_TRANSACTION_INDEX,
+  T_INDEX,
 } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import type { Desk } from './desk.js';
@@ -33,7 +36,7 @@ export type EndResult =
   | 'unreachable'
   /** There is no such call, or it has ended. */
   | 'gone'
-  /** It is not answered, and there is no transaction of its INVITE to end. */
+  /** It is not answered and does not ring, or is about to be answered just now. */
   | 'too_early'
   /** No room for the BYEs: nothing has happened. */
   | 'no_room';
@@ -41,12 +44,16 @@ export type EndResult =
 /** Bits of sides: the numbers of requests.ts. */
 export const BOTH_SIDES = TO_CALLER | TO_CALLEE;
 
+/** Ended calls that are looked after for the dead at a time. */
+const RESENT_MAX = 65_536;
 const REASON_EXPIRED = constant('EndExpired');
 const REASON_COMMAND = constant('EndCommand');
 
 export type EndingParams = {
   readonly dlg_extra_hdrs: string;
   readonly lreq_callee_headers: string;
+  readonly bye_early_code: number;
+  readonly bye_early_reason: string;
 };
 
 export class Ending {
@@ -55,6 +62,8 @@ export class Ending {
   private readonly owners: Owners;
   private readonly params: EndingParams;
   private readonly log: DialogLog;
+  /** Ended calls whose BYEs were sent once more, by record: their generation. */
+  private readonly resent = new Map<number, number>();
 
   constructor(desk: Desk, sender: Sender, owners: Owners, params: EndingParams, log: DialogLog) {
     this.desk = desk;
@@ -76,7 +85,7 @@ export class Ending {
     if (state === DELETED) return this.endOther(index, generation, sides, headers);
     if (state >= CONFIRMED_NO_ACK)
       return this.claim(index, generation, REASON_COMMAND, sides, ENDED_BY_BYE, headers);
-    return 'too_early';
+    return this.endUnanswered(index);
   }
 
   /** The lifetime of an answered call is over: it ends, with BYEs if it was to. */
@@ -94,6 +103,8 @@ export class Ending {
     const { records, x } = desk;
     if (!records.load(index, generation)) return;
     desk.native.dialogByeAnswered(index, generation, side);
+    if (this.resent.size > 0) this.settleResent(index, generation);
+    if (!records.load(index, generation)) return;
     if (code !== 200) this.log.warn('bye_refused', { record: index, side, code });
     if ((x[D_FLAGS]! & record.FLAG_HAS_BYE) !== 0) return;
     records.beginChange(record.CHANGE_FLAGS, DELETED);
@@ -110,18 +121,47 @@ export class Ending {
     return this.send(call, side, cseq, PURPOSE.byeAgain, headers);
   }
 
-  /** What an ended call still owes, and nobody is about to send: it is sent now. */
+  /**
+   * What an ended call still owes, and nobody is about to send: it is sent now, once.
+   *
+   * A worker that died between the claim and the BYE left it so, with a hold that nobody else drops.
+   */
   sendOwed(index: number, generation: number): void {
+    if (this.resent.get(index) === generation || this.resent.size >= RESENT_MAX) return;
     const { records, x } = this.desk;
     if (!records.load(index, generation)) return;
     const owed = x[D_BYE_OWED]!;
     const call = this.desk.call();
     if (call === null || !this.sender.hasRoom(2)) return;
+    this.resent.set(index, generation);
     for (const side of [TO_CALLER, TO_CALLEE]) {
       if ((owed & side) === 0) continue;
       const cseq = records.takeCSeq(index, generation, side);
       this.bye(call, side, cseq, this.headersTo(side, ''));
     }
+    this.settleResent(index, generation);
+  }
+
+  /** Nothing is owed any more: the hold that the dead left is dropped. */
+  private settleResent(index: number, generation: number): void {
+    const { records, x } = this.desk;
+    if (this.resent.get(index) !== generation) return;
+    if (records.load(index, generation) && x[D_BYE_OWED] !== 0) return;
+    this.resent.delete(index);
+    this.desk.letGo(index, generation);
+  }
+
+  /** CANCEL to whoever rings, and a final answer to the caller. */
+  private endUnanswered(index: number): EndResult {
+    const { context, x } = this.desk;
+    const transaction = x[D_TRANSACTION_INDEX]!;
+    // The transaction that an answer is about to go up in is in other hands.
+    const isInHand = context.linked && context.ownIndex === index && x[T_INDEX] === transaction;
+    if (transaction === 0 || isInHand) return 'too_early';
+    const { bye_early_code, bye_early_reason } = this.params;
+    const generation = x[D_TRANSACTION_GENERATION]!;
+    const isEnded = this.sender.endInvite(transaction, generation, bye_early_code, bye_early_reason);
+    return isEnded ? 'ended' : 'too_early';
   }
 
   /** One side had its BYE, and the call is over; the other gets its own now. */

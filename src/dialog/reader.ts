@@ -25,6 +25,9 @@ export interface DialogSource {
   bootSeconds(): number;
 }
 
+/** A dialog with its first Request-URI, which listings leave out. */
+export type WholeDialog = DialogView & { readonly request_uri: string };
+
 /** Some dialogs, and where to go on; null: that was all. */
 export type DialogPage = { readonly dialogs: readonly DialogView[]; readonly next: number | null };
 
@@ -51,13 +54,14 @@ export class DialogReader {
    * Dialogs in all states, in order of their records.
    *
    * @param cursor 0 at first, then the `next` of the page before
+   * @param wanted left out: all
    */
-  list(cursor: number, limit: number): DialogPage {
+  list(cursor: number, limit: number, wanted: (dialog: WholeDialog) => boolean = () => true): DialogPage {
     const dialogs: DialogView[] = [];
     let index = this.source.next(Math.max(cursor, 1));
     for (let looks = 0; index !== 0 && dialogs.length < limit && looks < LOOKS_PER_PAGE_MAX; looks++) {
       const dialog = this.read(index);
-      if (dialog !== null) dialogs.push(viewOf(dialog));
+      if (dialog !== null && wanted(dialog)) dialogs.push(viewOf(dialog));
       index = this.source.next(index + 1);
     }
     return { dialogs, next: index === 0 ? null : index };

@@ -6,14 +6,26 @@
  * with each tick, round and round; only the owner of a dialog ends it.  [spec 3.5]
  */
 import { STATUS } from '../memory/addon.js';
-import { D_END_TS, D_ENTRY, D_HOLDS, D_INIT_TS, D_MARKS, D_PROPERTIES, D_STATE } from '../memory/words.js';
+import {
+  D_BYE_OWED,
+  D_END_TS,
+  D_ENTRY,
+  D_HOLDS,
+  D_INIT_TS,
+  D_MARKS,
+  D_PROPERTIES,
+  D_STATE,
+} from '../memory/words.js';
 import type { Desk } from './desk.js';
 import { ENDED_BY_BYE, EXPIRED, EXPIRED_WITH_BYE } from './effects.js';
+import type { Ending } from './ending.js';
 import type { InviteAnswers } from './invite.js';
 import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, EARLY } from './machine.js';
 import type { DialogLog, Owners } from './ports.js';
 import * as record from './record.js';
 
+/** No two BYEs, one after the other, take longer to be answered or given up. */
+const OWED_SECONDS = 80;
 /** Records looked at with each tick of 10 ms; the first round, after a start, goes faster. */
 const LOOKS_PER_TICK = 4;
 const FIRST_LOOKS_PER_TICK = 128;
@@ -29,8 +41,11 @@ export type Walk = {
 export class Sweep {
   private readonly desk: Desk;
   private readonly invite: InviteAnswers;
+  private readonly ending: Ending;
   private readonly owners: Owners;
   private readonly walk: Walk;
+  /** Unix time when this worker began: what ended before was another's. */
+  private readonly since: number;
   private readonly earlySeconds: number;
   private readonly endSeconds: number;
   private readonly log: DialogLog;
@@ -40,6 +55,7 @@ export class Sweep {
   constructor(
     desk: Desk,
     invite: InviteAnswers,
+    ending: Ending,
     owners: Owners,
     walk: Walk,
     params: { readonly early_timeout: number; readonly end_timeout: number },
@@ -47,7 +63,9 @@ export class Sweep {
   ) {
     this.desk = desk;
     this.invite = invite;
+    this.ending = ending;
     this.owners = owners;
+    this.since = desk.native.nowUnixSeconds();
     this.walk = walk;
     this.earlySeconds = params.early_timeout;
     this.endSeconds = params.end_timeout;
@@ -77,7 +95,13 @@ export class Sweep {
       this.finishEnd(index, generation);
       return;
     }
-    if (state === DELETED && now - x[D_END_TS]! > this.endSeconds) this.free(index, generation);
+    if (state === DELETED) {
+      const age = now - x[D_END_TS]!;
+      if (age > this.endSeconds) this.free(index, generation);
+      else if (x[D_BYE_OWED] !== 0 && (x[D_END_TS]! < this.since || age > OWED_SECONDS))
+        this.ending.sendOwed(index, generation);
+      return;
+    }
     if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)
       this.fail(index, generation);
   }

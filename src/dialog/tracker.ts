@@ -207,7 +207,8 @@ export class DialogTracker implements Owners {
     const ownText = parts.answeredText ?? (() => this.storedRequestText());
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
-    this.sweep = walk === undefined ? null : new Sweep(this.desk, this.invite, this, walk, params, log);
+    this.sweep =
+      walk === undefined ? null : new Sweep(this.desk, this.invite, this.ending, this, walk, params, log);
   }
 
   /** What is known of the message in hand. */
@@ -298,6 +299,11 @@ export class DialogTracker implements Owners {
       if (hasTransaction) this.limitUnlinked(context.ownIndex, context.ownGeneration);
       else this.destroy(context.ownIndex, context.ownGeneration);
     }
+    this.settle();
+  }
+
+  /** No message is in hand any more: what follows is no route's doing. */
+  forgetMessage(): void {
     this.settle();
   }
 

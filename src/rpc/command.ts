@@ -50,7 +50,7 @@ export type Command = {
   /** Whether the last parameter takes all that follow by position, as a list. */
   readonly rest: boolean;
   /** Checks the parameters first: what it runs with is what `params` says. */
-  readonly run: (context: CommandContext, given: unknown) => Outcome;
+  readonly run: (context: CommandContext, given: unknown) => Outcome | Promise<Outcome>;
 };
 
 /** A Call-ID, tag, profile or value.  A bare number is taken as text.  [spec 10.4] */
@@ -71,7 +71,7 @@ export function command<P extends TProperties>(row: {
   readonly doc: string;
   readonly params: P;
   readonly rest?: true;
-  readonly run: (context: CommandContext, params: Static<TObject<P>>) => Outcome;
+  readonly run: (context: CommandContext, params: Static<TObject<P>>) => Outcome | Promise<Outcome>;
 }): Command {
   const schema = Type.Object(row.params, { additionalProperties: false });
   const rest = row.rest ?? false;

@@ -31,7 +31,7 @@ export function jsonRpc(commands: readonly Command[], context: CommandContext, l
   const server = new JSONRPCServer({ errorListener: (_, error) => tellThrown(error) });
   for (const { name, run } of commands) {
     server.addMethodAdvanced(name, async ({ id, params }) => {
-      const outcome = run(context, params);
+      const outcome = await run(context, params);
       if (id === undefined) return null;
       if (outcome instanceof Fault) return createJSONRPCErrorResponse(id, outcome.code, outcome.message);
       return createJSONRPCSuccessResponse(id, outcome ?? {});

@@ -1,30 +1,47 @@
 /**
- * What management reads: dialogs, profiles and statistics of all shards, joined.
+ * What management sees and does: dialogs, profiles and statistics of all shards, joined.
  *
- * Every thread sees the same segment, so nothing is asked of a shard: each dialog is copied under its own entry's lock.
+ * Every thread sees the same segment, so to look needs no shard: each dialog is copied under its own entry's lock.  What
+ * sends requests is asked of the worker that owns the dialog.
  */
 import type { Clock } from '../clock.js';
 import type { DialogView } from '../dialog/dialog.js';
+import { DELETED } from '../dialog/machine.js';
 import type { ProfileParams } from '../dialog/profile.js';
 import { type DialogPage, DialogReader, type DialogSource } from '../dialog/reader.js';
 import { addon, type SegmentId } from '../memory/addon.js';
-import type { EngineView, SegmentUsage } from '../rpc/ports.js';
+import type { EndOutcome, EngineView, SegmentUsage, Wanted } from '../rpc/ports.js';
+import type { Ask } from './commands.js';
 
 /** Bytes of the records themselves; their texts are the arena's.  [native/core/layout.h] */
 const DIALOG_RECORD_BYTES = 64;
 const TRANSACTION_RECORD_BYTES = 256;
 
+type Params = ProfileParams & { readonly hash_size: number };
+
+function nobodyThere(): Promise<never> {
+  return Promise.reject(new Error('no worker to ask'));
+}
+
 export class JoinedEngine implements EngineView {
   private readonly id: SegmentId;
   private readonly dialogs: DialogReader;
 
-  constructor(segment: SegmentId, params: ProfileParams, clock: Clock) {
+  private readonly entries: number;
+  private readonly workers: number;
+  private readonly ask: Ask;
+
+  /** `ask` left out: there are no workers to ask. */
+  constructor(segment: SegmentId, params: Params, clock: Clock, workers = 1, ask: Ask = nobodyThere) {
     this.id = segment;
+    this.entries = params.hash_size;
+    this.workers = workers;
+    this.ask = ask;
     this.dialogs = new DialogReader(sourceOf(segment), params, clock);
   }
 
-  list(cursor: number, limit: number): DialogPage {
-    return this.dialogs.list(cursor, limit);
+  list(cursor: number, limit: number, wanted?: Wanted): DialogPage {
+    return this.dialogs.list(cursor, limit, wanted);
   }
 
   find(callId: string, fromTag: string | null): readonly DialogView[] {
@@ -41,6 +58,38 @@ export class JoinedEngine implements EngineView {
 
   activeByState(): readonly [number, number, number, number] {
     return this.dialogs.activeByState();
+  }
+
+  async end(entry: number, id: number, headers: string): Promise<EndOutcome> {
+    try {
+      return (await this.ask(this.ownerOf(entry), { kind: 'end', entry, id, headers })) as EndOutcome;
+    } catch {
+      return 'not_now';
+    }
+  }
+
+  /** Each by itself; the first that did not simply end is told. */
+  async terminate(callId: string, fromTag: string | null, toTag: string | null): Promise<EndOutcome> {
+    let outcome: EndOutcome = 'gone';
+    for (const { h_entry, h_id, state, caller, callee } of this.dialogs.find(callId, fromTag)) {
+      if (state === DELETED || (toTag !== null && caller.tag !== toTag && callee.tag !== toTag)) continue;
+      const one = await this.end(h_entry, h_id, '');
+      if (outcome === 'gone' || outcome === 'ended') outcome = one;
+    }
+    return outcome;
+  }
+
+  async bridge(from: string, to: string, outbound: string, sdp: string | null): Promise<boolean> {
+    try {
+      return (await this.ask(0, { kind: 'bridge', from, to, outbound, sdp })) === true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** As the segment shares out its entries.  [native/core/segment.h] */
+  private ownerOf(entry: number): number {
+    return Math.floor(((entry % this.entries) * this.workers) / this.entries);
   }
 
   statistics(): Readonly<Record<string, number>> {

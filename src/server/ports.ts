@@ -11,6 +11,8 @@ export interface WorkerHandle {
   heartbeat(): number;
   /** Resolves when the thread is gone, whatever the cause; with null after stop() or kill(), else with the cause. */
   readonly gone: Promise<string | null>;
+  /** Has it do something between two batches; rejects when it is gone, fails at it, or does not answer in time. */
+  ask(question: unknown): Promise<unknown>;
   /** Lets it finish the batch in hand and end. */
   stop(): Promise<void>;
   /** Ends it where it stands; a native call still finishes. */

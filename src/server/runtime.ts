@@ -5,10 +5,12 @@ import { systemClock } from '../clock.js';
 import type { Config } from '../config/load.js';
 import { profileDefinitions } from '../dialog/profile.js';
 import { coded } from '../errors.js';
+import { EngineError } from '../errors.js';
 import type { Log } from '../log.js';
 import { addon, type SegmentId } from '../memory/addon.js';
 import type { EngineView } from '../rpc/ports.js';
 import { Sockets } from '../transport/sockets.js';
+import type { CommandResult, ShardCommand } from './commands.js';
 import { JoinedEngine } from './joined-engine.js';
 import type { Runtime, WorkerHandle } from './ports.js';
 import { Heartbeats, startThread } from './thread.js';
@@ -74,6 +76,8 @@ class Process implements Runtime {
   readonly #draining = new Int32Array(new SharedArrayBuffer(4));
   readonly #started = new Set<number>();
   readonly #view: EngineView;
+  /** Those that serve now, by owner number. */
+  readonly #workers = new Map<number, WorkerHandle>();
 
   constructor(config: Config, segment: SegmentId) {
     this.#config = config;
@@ -86,10 +90,16 @@ class Process implements Runtime {
       bytes: usage.totalBytes,
       callsEnough: usage.callsEnough,
     };
-    this.#view = new JoinedEngine(segment, config.params.dialog, systemClock);
+    this.#view = new JoinedEngine(
+      segment,
+      config.params.dialog,
+      systemClock,
+      config.workers,
+      (owner, command) => this.#ask(owner, command),
+    );
   }
 
-  startWorker(owner: number): Promise<WorkerHandle> {
+  async startWorker(owner: number): Promise<WorkerHandle> {
     // Joins of a predecessor's calls that never became dialogs.
     addon.profilesGiveBack(this.#id, owner);
     const data: WorkerData = {
@@ -101,10 +111,21 @@ class Process implements Runtime {
       draining: this.#draining,
     };
     this.#started.add(owner);
-    return startThread(new URL('./worker.js', import.meta.url), data, owner, this.#heartbeats, {
+    const worker = await startThread(new URL('./worker.js', import.meta.url), data, owner, this.#heartbeats, {
       name: owner < this.#config.workers ? `shard ${owner}` : 'timer',
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
+    this.#workers.set(owner, worker);
+    void worker.gone.then(() => {
+      if (this.#workers.get(owner) === worker) this.#workers.delete(owner);
+    });
+    return worker;
+  }
+
+  async #ask(owner: number, command: ShardCommand): Promise<CommandResult> {
+    const worker = this.#workers.get(owner);
+    if (worker === undefined) throw new EngineError('ERR_WORKER', `none serves under number ${owner}`);
+    return (await worker.ask(command)) as CommandResult;
   }
 
   view(): EngineView {

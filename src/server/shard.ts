@@ -40,6 +40,7 @@ import type { Message } from '../sip/message.js';
 import { W_CALL_ID_LEN, W_CALL_ID_OFF, WORDS } from '../sip/words.js';
 import { SYSTEM_DIRECTORY, SystemDirectory } from '../transport/directory.js';
 import { Resolver } from '../transport/resolve.js';
+import { type CommandResult, obey, type ShardCommand } from './commands.js';
 import { deliver, Letters } from './letters.js';
 
 export type ShardOptions = {
@@ -225,6 +226,15 @@ export class ShardCore implements ShardPort {
     }
     this.w.tally.post();
     return taken;
+  }
+
+  /** Does what management asks. */
+  obey(command: ShardCommand): CommandResult {
+    this.w.scratch.reset();
+    const result = obey(this.tracker, command);
+    this.w.tally.post();
+    this.flush();
+    return result;
   }
 
   /** Sends what is queued; branches whose datagram could not be sent fail, which may send more. */

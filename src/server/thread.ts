@@ -2,9 +2,10 @@
  * A worker thread as a WorkerHandle.
  *
  * The thread's side of the bargain: post THREAD_SERVES when it serves, call Heartbeats.beat() in every turn of
- * its loop (at least once a second), and end by itself after the message THREAD_STOP.
+ * its loop (at least once a second), end by itself after the message THREAD_STOP, and answer what it is asked
+ * (answerQuestions).
  */
-import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { type MessagePort, Worker, type WorkerOptions } from 'node:worker_threads';
 import { EngineError } from '../errors.js';
 import type { WorkerHandle } from './ports.js';
 
@@ -14,6 +15,10 @@ export const THREAD_SERVES = 'serves';
 export const THREAD_STOP = 'stop';
 /** A thread that does not serve after this long is ended. */
 const START_MS_MAX = 30_000;
+/** A question that is not answered by then never is. */
+const ANSWER_MS_MAX = 5_000;
+/** Questions of one thread that wait for their answers. */
+const QUESTIONS_MAX = 1_000;
 /** Owner numbers are one byte. */
 const OWNERS_MAX = 256;
 
@@ -35,6 +40,60 @@ export class Heartbeats {
 
   read(owner: number): number {
     return Atomics.load(this.#beats, owner);
+  }
+}
+
+type Question = { readonly number: number; readonly question: unknown };
+type Answer = { readonly number: number; readonly value: unknown; readonly fault: string | null };
+
+/** The thread's side: what it is asked over `port` is answered by `answer`. */
+export function answerQuestions(port: MessagePort, answer: (question: unknown) => unknown): void {
+  port.on('message', (message: Question | string) => {
+    if (typeof message === 'string') return;
+    const { number, question } = message;
+    try {
+      port.postMessage({ number, value: answer(question), fault: null } satisfies Answer);
+    } catch (error) {
+      port.postMessage({ number, value: null, fault: String(error) } satisfies Answer);
+    }
+  });
+}
+
+/** The other side: questions under way. */
+class Questions {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { settle: (answer: Answer) => void; timer: NodeJS.Timeout }>();
+  #last = 0;
+
+  constructor(worker: Worker, gone: Promise<unknown>) {
+    this.#worker = worker;
+    worker.on('message', (message: Answer | string) => {
+      if (typeof message !== 'string') this.#waiting.get(message.number)?.settle(message);
+    });
+    void gone.then(() => {
+      for (const number of this.#waiting.keys()) this.#fail(number, 'the worker is gone');
+    });
+  }
+
+  ask(question: unknown): Promise<unknown> {
+    if (this.#waiting.size >= QUESTIONS_MAX)
+      return Promise.reject(new EngineError('ERR_WORKER', 'too much is asked of it'));
+    const number = ++this.#last;
+    return new Promise((resolve, reject) => {
+      const settle = ({ value, fault }: Answer): void => {
+        clearTimeout(this.#waiting.get(number)?.timer);
+        this.#waiting.delete(number);
+        if (fault === null) resolve(value);
+        else reject(new EngineError('ERR_WORKER', fault));
+      };
+      const timer = setTimeout(() => this.#fail(number, 'it did not answer'), ANSWER_MS_MAX);
+      this.#waiting.set(number, { settle, timer });
+      this.#worker.postMessage({ number, question } satisfies Question);
+    });
+  }
+
+  #fail(number: number, fault: string): void {
+    this.#waiting.get(number)?.settle({ number, value: null, fault });
   }
 }
 
@@ -66,8 +125,10 @@ export async function startThread(
     await worker.terminate();
   };
   await served(worker, gone, end, () => cause);
+  const questions = new Questions(worker, gone);
   return {
     gone,
+    ask: (question) => questions.ask(question),
     heartbeat: () => heartbeats.read(owner),
     async stop() {
       wanted = true;

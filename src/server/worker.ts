@@ -7,8 +7,9 @@ import { makeLog } from '../log.js';
 import type { SegmentId } from '../memory/addon.js';
 import { constant } from '../memory/words.js';
 import { loadRoutes } from '../script/load.js';
+import type { ShardCommand } from './commands.js';
 import { ShardCore } from './shard.js';
-import { Heartbeats, THREAD_SERVES, THREAD_STOP } from './thread.js';
+import { answerQuestions, Heartbeats, THREAD_SERVES, THREAD_STOP } from './thread.js';
 
 export type WorkerData = {
   readonly config: Config;
@@ -40,6 +41,7 @@ async function run(data: WorkerData): Promise<void> {
     shard.close();
     parentPort!.close();
   });
+  answerQuestions(parentPort!, (question) => shard.obey(question as ShardCommand));
   if (data.isSuccessor) shard.native.count(constant('CounterWorkersReplaced'), 1);
   shard.start();
   parentPort!.postMessage(THREAD_SERVES);

@@ -509,6 +509,7 @@ class Player {
     const shard = this.#world.shardOf(this.#call);
     const { index, generation } = this.#world.dialogOf(this.#call);
     const sides = ['caller', 'callee', 'all'].indexOf(side) + 1;
+    shard.tracker.forgetMessage();
     const result = shard.tracker.ending.end(index, generation, sides, '');
     assert.equal(result, outcome, 'ended');
     shard.flush();

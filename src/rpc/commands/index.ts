@@ -3,7 +3,9 @@
  */
 import { type Command, command } from '../command.js';
 import { uptime, version } from './core.js';
+import { bridgeDialog, endDialog, terminateDialog } from './end.js';
 import { listDialog, listDialogs, statsActive } from './list.js';
+import { briefing, isAlive, listMatch } from './look.js';
 import { profileGetSize, profileList } from './profile.js';
 import { getStatistics, shmmem } from './statistics.js';
 
@@ -20,6 +22,12 @@ export const COMMANDS: readonly Command[] = [
   listDialogs,
   listDialog,
   statsActive,
+  listMatch,
+  briefing,
+  isAlive,
+  endDialog,
+  terminateDialog,
+  bridgeDialog,
   profileGetSize,
   profileList,
   getStatistics,

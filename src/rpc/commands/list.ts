@@ -49,7 +49,8 @@ export const statsActive = command({
   },
 });
 
-function* everyDialog(view: EngineView): Generator<readonly DialogView[]> {
+/** All dialogs, page after page. */
+export function* everyDialog(view: EngineView): Generator<readonly DialogView[]> {
   for (let cursor: number | null = 0; cursor !== null; ) {
     const page = view.list(cursor, PAGE_DIALOGS);
     yield page.dialogs;

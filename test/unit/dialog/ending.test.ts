@@ -3,6 +3,7 @@ import { describe, test } from 'vitest';
 import { DLGCB } from '../../../dist/dialog/callbacks.js';
 import { BOTH_SIDES } from '../../../dist/dialog/ending.js';
 import { TO_CALLEE, TO_CALLER } from '../../../dist/dialog/requests.js';
+import { constant } from '../../../dist/memory/words.js';
 import { assertNothingLeft, inWorld, type World } from './world.js';
 
 /** "BYE a1 1": method, To tag, number. */
@@ -25,6 +26,7 @@ function listen(world: World): string[] {
 
 function end(world: World, sides = BOTH_SIDES, headers = ''): string {
   const { index, generation } = world.handle();
+  world.tracker.forgetMessage();
   return world.tracker.ending.end(index, generation, sides, headers);
 }
 
@@ -130,7 +132,7 @@ describe('a call that is ended from here [spec 4.2]', () => {
       const invite = world.initial();
       assert.equal(end(world), 'too_early');
       world.reply(invite, 180);
-      assert.equal(end(world), 'too_early');
+      assert.equal(end(world), 'ended');
       assert.equal(world.sent.length, 0);
     }));
 });
@@ -258,5 +260,97 @@ describe('a lifetime that is over [spec 3.4]', () => {
       assert.equal(world.dialog().state, 5);
       assert.equal(world.sent.length, 2);
       assert.equal(world.statistic('expired_dialogs'), 1);
+    }));
+});
+
+describe('an unanswered call that is ended from here [spec 13.1]', () => {
+  test('rings: its INVITE is ended, and the call has failed', () =>
+    inWorld(['dialog:bye_early_code=487', 'dialog:bye_early_reason=Gone'], (world) => {
+      const before = world.usage();
+      const invite = world.initial();
+      world.reply(invite, 180);
+      assert.equal(end(world), 'ended');
+      assert.deepEqual(world.endedInvites, ['487 Gone']);
+      assert.deepEqual(world.events, ['failed -']);
+      assert.equal(world.statistic('failed_dialogs'), 1);
+      assert.equal(world.sent.length, 0);
+      world.end(invite);
+      assertNothingLeft(world, before);
+    }));
+
+  test('does not ring yet: nothing is known to end', () =>
+    inWorld([], (world) => {
+      world.initial();
+      assert.equal(end(world), 'too_early');
+    }));
+
+  test('not by whoever is at work on its answer', () =>
+    inWorld([], (world) => {
+      const invite = world.initial();
+      world.reply(invite, 180);
+      world.load(invite);
+      world.tracker.begin(world.message({ code: 183, to: 'b2' }, 2));
+      const { index, generation } = world.handle();
+      assert.equal(world.tracker.ending.end(index, generation, BOTH_SIDES, ''), 'too_early');
+      assert.deepEqual(world.endedInvites, []);
+    }));
+});
+
+describe('a BYE that a dead worker left owed', () => {
+  /** The claim was made; whoever made it is gone. */
+  function claimed(world: World): void {
+    const { index, generation } = world.handle();
+    const reason = constant('EndCommand');
+    const now = world.native.nowUnixSeconds();
+    assert.equal(world.native.dialogClaimEnd(index, generation, reason, BOTH_SIDES, now), 0);
+  }
+
+  test('is sent when nobody can be about to; the record goes with the last answer', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      claimed(world);
+      world.end(invite);
+      world.wait(60);
+      assert.equal(world.sent.length, 0);
+      world.wait(30);
+      assert.deepEqual(sent(world), ['BYE a1 2', 'BYE b2 9']);
+      world.wait(30);
+      assert.equal(world.sent.length, 2);
+      world.answerOwn(0, 481);
+      assert.deepEqual(world.states(), [5]);
+      world.answerOwn(1, 200);
+      assertNothingLeft(world, before);
+    }));
+
+  test('is no longer owed to a side that cannot be reached', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      claimed(world);
+      world.end(invite);
+      world.unreachable.add(TO_CALLER).add(TO_CALLEE);
+      world.wait(90);
+      assertNothingLeft(world, before);
+    }));
+
+  test('waits for room', () =>
+    inWorld([], (world) => {
+      world.answered();
+      claimed(world);
+      world.sendRoom = 1;
+      world.wait(90);
+      assert.equal(world.sent.length, 0);
+      world.sendRoom = 2;
+      world.wait(10);
+      assert.equal(world.sent.length, 2);
+    }));
+
+  test('is not sent again while it is on its way', () =>
+    inWorld([], (world) => {
+      world.answered();
+      end(world);
+      world.wait(60);
+      assert.equal(world.sent.length, 2);
     }));
 });

@@ -1,5 +1,5 @@
 /** An engine made of a list of dialogs. */
-import type { DialogView, EngineView } from '../../../dist/rpc/ports.js';
+import type { DialogView, EndOutcome, EngineView, Wanted } from '../../../dist/rpc/ports.js';
 
 export function dialog(number: number, changes: Partial<DialogView> = {}): DialogView {
   return {
@@ -47,10 +47,13 @@ export class FakeView implements EngineView {
     this.dialogs = dialogs;
   }
 
-  list(cursor: number, limit: number) {
+  list(cursor: number, limit: number, wanted: Wanted = () => true) {
     this.pagesRead += 1;
     const end = cursor + limit;
-    return { dialogs: this.dialogs.slice(cursor, end), next: end < this.dialogs.length ? end : null };
+    const dialogs = this.dialogs
+      .slice(cursor, end)
+      .filter((d) => wanted({ ...d, request_uri: `sip:${d.h_id}@example.com` }));
+    return { dialogs, next: end < this.dialogs.length ? end : null };
   }
 
   find(callId: string, fromTag: string | null) {
@@ -80,6 +83,25 @@ export class FakeView implements EngineView {
 
   statistics() {
     return { 'dialog:active_dialogs': 2, 'dialog:early_dialogs': 0, 'tm:current': 5, 'core:drops': 0 };
+  }
+
+  /** What was asked for, and what it is answered with. */
+  readonly asked: unknown[] = [];
+  outcome: EndOutcome = 'ended';
+
+  async end(...args: readonly unknown[]) {
+    this.asked.push(['end', ...args]);
+    return this.outcome;
+  }
+
+  async terminate(...args: readonly unknown[]) {
+    this.asked.push(['terminate', ...args]);
+    return this.outcome;
+  }
+
+  async bridge(...args: readonly unknown[]) {
+    this.asked.push(['bridge', ...args]);
+    return this.outcome === 'ended';
   }
 
   segment() {

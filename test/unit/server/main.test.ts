@@ -39,7 +39,8 @@ async function world(changes: { failWorker?: Error; drain?: () => Promise<void> 
         events.push(`stop ${owner}`);
         leave(null);
       };
-      return { heartbeat: () => 0, gone, stop, kill: stop } satisfies WorkerHandle;
+      const ask = () => Promise.reject(new Error('nobody answers'));
+      return { heartbeat: () => 0, gone, ask, stop, kill: stop } satisfies WorkerHandle;
     },
     async drain() {
       events.push('drain');

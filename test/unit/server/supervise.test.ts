@@ -9,6 +9,9 @@ import { DEATHS_WINDOW_MS, STUCK_MS, Supervisor } from '../../../dist/server/sup
 
 /** A worker that does what a test says. */
 class FakeWorker implements WorkerHandle {
+  ask(): Promise<never> {
+    return Promise.reject(new Error('nobody answers'));
+  }
   readonly owner: number;
   readonly gone: Promise<string | null>;
   beats = 0;

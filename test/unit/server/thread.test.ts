@@ -16,7 +16,7 @@ function script(body: string): URL {
   files += 1;
   const path = join(folder, `${files}.mjs`);
   const head = `import { parentPort, workerData } from 'node:worker_threads';
-import { Heartbeats, THREAD_SERVES, THREAD_STOP } from '${THREAD}';
+import { answerQuestions, Heartbeats, THREAD_SERVES, THREAD_STOP } from '${THREAD}';
 const heartbeats = new Heartbeats(workerData.shared);
 `;
   writeFileSync(path, head + body);
@@ -37,6 +37,23 @@ describe('a worker thread', () => {
     assert.equal(worker.heartbeat(), 2);
     await worker.stop();
     assert.equal(await worker.gone, null);
+  });
+
+  test('answers what it is asked, each by itself', async () => {
+    const answers =
+      "answerQuestions(parentPort, (q) => { if (q === 0) throw new Error('none'); return q * 2; });";
+    const worker = await start(`${answers} ${SERVES} ${STOPS}`);
+    const asked = [worker.ask(1), worker.ask(0), worker.ask(3)];
+    assert.deepEqual(
+      (await Promise.allSettled(asked)).map((one) => (one.status === 'fulfilled' ? one.value : 'refused')),
+      [2, 'refused', 6],
+    );
+    await worker.stop();
+  });
+
+  test('a question that is under way when it ends is refused', async () => {
+    const worker = await start(`${SERVES} parentPort.on('message', () => process.exit());`);
+    await assert.rejects(worker.ask(1), /the worker is gone/);
   });
 
   test('a throw is the cause of its end', async () => {

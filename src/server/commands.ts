@@ -1,0 +1,40 @@
+/**
+ * What management asks of a shard, as plain data: the words go to the worker and its answer comes back.
+ */
+import { BOTH_SIDES, type EndResult } from '../dialog/ending.js';
+import { headerBlock } from '../dialog/requests.js';
+import type { DialogTracker } from '../dialog/tracker.js';
+import { STATUS } from '../memory/addon.js';
+
+/** Ends one dialog, or makes a call. */
+export type ShardCommand =
+  | { readonly kind: 'end'; readonly entry: number; readonly id: number; readonly headers: string }
+  | {
+      readonly kind: 'bridge';
+      readonly from: string;
+      readonly to: string;
+      readonly outbound: string;
+      readonly sdp: string | null;
+    };
+
+/** How it came out. */
+export type CommandResult = EndResult | 'bad_headers' | boolean;
+
+/** Asks the worker of an owner number; rejected when there is none, or it does not answer. */
+export type Ask = (owner: number, command: ShardCommand) => Promise<CommandResult>;
+
+/** Does it, on the shard. */
+export function obey(tracker: DialogTracker, command: ShardCommand): CommandResult {
+  tracker.forgetMessage();
+  switch (command.kind) {
+    case 'end': {
+      const headers = headerBlock(command.headers);
+      if (headers === null) return 'bad_headers';
+      const { records } = tracker;
+      if (records.native.dialogFindById(command.entry, command.id) !== STATUS.ok) return 'gone';
+      return tracker.ending.end(records.index, records.generation, BOTH_SIDES, headers);
+    }
+    case 'bridge':
+      return tracker.bridge.bridge(command.from, command.to, command.outbound, command.sdp);
+  }
+}
