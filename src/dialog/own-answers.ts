@@ -7,6 +7,7 @@ import { T_DIALOG_GENERATION, T_DIALOG_INDEX, T_DIRECTION, T_PURPOSE } from '../
 import type { Message } from '../sip/message.js';
 import type { Bridge } from './bridge.js';
 import type { Ending } from './ending.js';
+import type { KeepAlive } from './keepalive.js';
 import type { Refer } from './refer.js';
 
 export const PURPOSE = {
@@ -29,14 +30,23 @@ export class OwnAnswers {
   private readonly x: Uint32Array;
   private readonly storedRequest: () => string;
   private readonly ending: Ending;
+  private readonly keepAlive: KeepAlive;
   private readonly refer: Refer;
   private readonly bridge: Bridge;
 
   /** `storedRequest`: text of the request that the transaction in hand keeps. */
-  constructor(x: Uint32Array, storedRequest: () => string, ending: Ending, refer: Refer, bridge: Bridge) {
+  constructor(
+    x: Uint32Array,
+    storedRequest: () => string,
+    ending: Ending,
+    keepAlive: KeepAlive,
+    refer: Refer,
+    bridge: Bridge,
+  ) {
     this.x = x;
     this.storedRequest = storedRequest;
     this.ending = ending;
+    this.keepAlive = keepAlive;
     this.refer = refer;
     this.bridge = bridge;
   }
@@ -56,6 +66,9 @@ export class OwnAnswers {
         return;
       case PURPOSE.byeAgain:
         this.ending.answered(message, code, index, generation, side);
+        return;
+      case PURPOSE.probe:
+        this.keepAlive.answered(message !== null, code, index, generation, side);
         return;
       case PURPOSE.refer:
         this.refer.answered(index, generation, side);

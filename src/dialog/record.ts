@@ -120,8 +120,6 @@ export const FLAG_HOOKED = 512;
 
 // iflags: what `dlg.list` prints as properties.
 export const PROPERTY_TIMEOUT_BYE = 1;
-export const PROPERTY_KA_SRC = 2;
-export const PROPERTY_KA_DST = 4;
 export const PROPERTY_KA_CALLER = 2;
 export const PROPERTY_KA_CALLEE = 4;
 export const PROPERTY_TIMEOUT_NORESET = 8;

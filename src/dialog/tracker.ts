@@ -57,6 +57,7 @@ import { Effects, ENDED_BY_BYE } from './effects.js';
 import { Ending } from './ending.js';
 import { Inquiry } from './inquiry.js';
 import { InviteAnswers } from './invite.js';
+import { KeepAlive } from './keepalive.js';
 import { hasOneContact, ROUTE_SET_UNUSABLE, writeCallerRouteSet } from './leg.js';
 import { Lifetime } from './lifetime.js';
 import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, EARLY, UNCONFIRMED } from './machine.js';
@@ -141,6 +142,7 @@ export class DialogTracker implements Owners {
   readonly events: DialogEvents;
   readonly activeDialogs: () => number;
   readonly ending: Ending;
+  readonly keepAlive: KeepAlive;
   readonly refer: Refer;
   readonly bridge: Bridge;
   readonly inquiry: Inquiry;
@@ -196,16 +198,17 @@ export class DialogTracker implements Owners {
     this.observedSource = parts.observedSource ?? (() => '');
     const { observedSource } = this;
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, params, observedSource, log);
-    this.within = new RequestsWithin(this.desk, this.lifetime);
+    this.within = new RequestsWithin(this.desk, this.lifetime, params);
     const { nowMs = () => 0, random = systemRandom, sender = NOBODY, walk } = parts;
     const owners = parts.owners ?? this;
     this.ending = new Ending(this.desk, sender, owners, params, log);
     this.due = parts.owners === null ? null : new DueDialogs(this.records, this.ending, owners, nowMs);
+    this.keepAlive = new KeepAlive(this.desk, sender, params, log);
     this.refer = new Refer(this.desk, sender, params);
     this.bridge = new Bridge(sender, params, random, log);
     this.inquiry = new Inquiry(this.desk, sender, params);
     const ownText = parts.answeredText ?? (() => this.storedRequestText());
-    this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.refer, this.bridge);
+    this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.keepAlive, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
     this.sweep =
       walk === undefined ? null : new Sweep(this.desk, this.invite, this.ending, this, walk, params, log);
@@ -399,7 +402,9 @@ export class DialogTracker implements Owners {
   /** Ends dialogs whose time is over, a bounded number of them, and looks after a few others. */
   tick(): void {
     this.sweep?.tick();
-    this.due?.tick();
+    if (this.due === null) return;
+    this.due.tick();
+    this.keepAlive.tick();
   }
 
   /** The last tick left some for the next, which should come soon. */
@@ -638,7 +643,10 @@ export class DialogTracker implements Owners {
       this.attachPending(index, generation);
       if (!records.load(index, generation)) return;
     }
+    const isShortened = (x[D_MARKS]! & record.MARK_SHORTENED) !== 0;
     this.within.hear(message, index, generation);
+    // Whoever sends requests is alive.
+    if (isShortened) this.keepAlive.answered(true, 0, index, generation, context.direction);
   }
 
   /** Tells of a cookie that was not believed.  [spec 1.4] */

@@ -30,6 +30,7 @@ import {
 import { DLGCB } from './callbacks.js';
 import type { Desk } from './desk.js';
 import { isWithin } from './effects.js';
+import { isProbing, type KeepAliveParams, wantsProbes } from './keepalive.js';
 import type { Lifetime } from './lifetime.js';
 import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, type DialogEventName, EARLY, next, STRAY } from './machine.js';
 import * as record from './record.js';
@@ -38,9 +39,12 @@ import { COUNTERS } from './statistics.js';
 export class RequestsWithin {
   private readonly desk: Desk;
   private readonly lifetime: Lifetime;
+  /** Until a confirmed call is probed; 0: none is. */
+  private readonly probeSeconds: number;
 
-  constructor(desk: Desk, lifetime: Lifetime) {
+  constructor(desk: Desk, lifetime: Lifetime, params: KeepAliveParams) {
     this.desk = desk;
+    this.probeSeconds = isProbing(params) ? params.ka_interval : 0;
     this.lifetime = lifetime;
   }
 
@@ -107,10 +111,14 @@ export class RequestsWithin {
       fields |= isCaller ? record.CHANGE_CALLER_CSEQ : record.CHANGE_CALLEE_CSEQ;
     }
     if (event === 'prack' && from !== CONFIRMED) fields |= record.CHANGE_PROPERTIES;
+    const isProbed =
+      to === CONFIRMED && from !== to && this.probeSeconds > 0 && wantsProbes(x[D_PROPERTIES]!);
+    if (isProbed) fields |= record.CHANGE_KA_DUE;
     if (fields === 0) return STATUS.ok;
     records.beginChange(fields | record.CHANGE_FLAGS, from);
     x[record.A_STATE] = to;
     x[record.A_DUE] = dueAt;
+    x[record.A_KA_DUE] = isProbed ? native.nowBootSeconds() + this.probeSeconds : 0;
     x[record.A_LIFETIME] = lifetime;
     x[record.A_END_TS] = to === DELETED ? native.nowUnixSeconds() : 0;
     x[record.A_FLAGS_SET] = flagsOf(to);

@@ -4,8 +4,7 @@
 import { systemClock } from '../clock.js';
 import type { Config } from '../config/load.js';
 import { profileDefinitions } from '../dialog/profile.js';
-import { coded } from '../errors.js';
-import { EngineError } from '../errors.js';
+import { coded, EngineError } from '../errors.js';
 import type { Log } from '../log.js';
 import { addon, type SegmentId } from '../memory/addon.js';
 import type { EngineView } from '../rpc/ports.js';

@@ -40,6 +40,7 @@ const acts: Readonly<Record<string, (r: RequestContext, words: readonly string[]
   bye: (r, [side]) => r.dlg_bye(side as 'all'),
   refer: (r, [side, address]) => r.dlg_refer(side as 'caller', address!),
   bridge: (r, [from, to, op]) => r.dlg_bridge(from!, to!, op ?? ''),
+  property: (r, [name]) => r.dlg_set_property(name!),
   within: (r, [side, method, type, body]) => r.dlg_req_within(side as 'all', method!, '', type, body),
 };
 

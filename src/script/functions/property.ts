@@ -1,8 +1,12 @@
 /** Properties of a dialog, by name.  [manual 6.16] */
 
+import { isProbing, wantsProbes } from '../../dialog/keepalive.js';
+import { CONFIRMED } from '../../dialog/machine.js';
 import {
+  A_KA_DUE,
   A_PROPERTIES_CLEAR,
   A_PROPERTIES_SET,
+  CHANGE_KA_DUE,
   CHANGE_PROPERTIES,
   PROPERTY_KA_CALLEE,
   PROPERTY_KA_CALLER,
@@ -10,6 +14,7 @@ import {
 } from '../../dialog/record.js';
 import type { DialogTracker } from '../../dialog/tracker.js';
 import { STATUS } from '../../memory/addon.js';
+import { D_KA_DUE, D_PROPERTIES, D_STATE } from '../../memory/words.js';
 
 const BITS: ReadonlyMap<string, number> = new Map([
   ['ka-src', PROPERTY_KA_CALLER],
@@ -34,11 +39,17 @@ export function dlg_reset_property(tracker: DialogTracker, name: string): boolea
 }
 
 function change(tracker: DialogTracker, set: number, clear: number): boolean {
-  const { records } = tracker;
+  const { params, records } = tracker;
+  const { x } = records;
   if (!tracker.contextDialog()) return true;
   const { index, generation } = records;
-  records.beginChange(CHANGE_PROPERTIES, 0);
-  records.x[A_PROPERTIES_SET] = set;
-  records.x[A_PROPERTIES_CLEAR] = clear;
+  // A confirmed call has its place on the keep-alive wheel as long as a side is to be probed.
+  const isWanted = wantsProbes((x[D_PROPERTIES]! | set) & ~clear);
+  const isArmed = x[D_KA_DUE] !== 0;
+  const arms = x[D_STATE] === CONFIRMED && isProbing(params) && isWanted !== isArmed;
+  records.beginChange(CHANGE_PROPERTIES | (arms ? CHANGE_KA_DUE : 0), 0);
+  x[A_PROPERTIES_SET] = set;
+  x[A_PROPERTIES_CLEAR] = clear;
+  x[A_KA_DUE] = isWanted ? records.native.nowBootSeconds() + params.ka_interval : 0;
   return records.change(index, generation) === STATUS.ok;
 }
