@@ -84,6 +84,12 @@ import { TargetRefresh } from './target.js';
 import { Variables } from './variables.js';
 import { RequestsWithin } from './within.js';
 
+/**
+ * Dialogs of a profile, of one value unless that is null: from the skip-th on as pairs of words (index, generation) into
+ * `out`; how many were written.
+ */
+export type MembersOf = (profile: string, value: string | null, skip: number, out: Uint32Array) => number;
+
 export type TrackerParts = {
   readonly native: Shard;
   readonly memory: ShardMemory;
@@ -96,6 +102,8 @@ export type TrackerParts = {
   readonly observedSource?: (message: Message) => string;
   /** The request that the transaction in hand keeps, for listeners; left out: none. */
   readonly storedRequest?: () => Message | null;
+  /** Members of a profile; left out: none are found. */
+  readonly membersOf?: MembersOf;
   /** Sends requests of our own; left out: none can be sent. */
   readonly sender?: Sender;
   readonly random?: Random;
@@ -117,6 +125,8 @@ const DIRECTION_MASK = 3;
 /** Whether there are steps is not known: the table is asked. */
 const ASK_FOR_STEPS = 3;
 
+/** Members of a profile that are fetched at a time. */
+const MEMBERS_AT_A_TIME = 256;
 /** Contexts kept for the next suspended route. */
 const SPARE_CONTEXTS_MAX = 64;
 /** What the log calls a cookie that was not believed. */
@@ -164,6 +174,8 @@ export class DialogTracker implements Owners {
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
   private readonly due: DueDialogs | null;
+  private readonly membersOf: MembersOf;
+  private readonly members = new Uint32Array(2 * MEMBERS_AT_A_TIME);
   private readonly spareContexts: DialogContext[] = [];
 
   constructor(parts: TrackerParts) {
@@ -174,6 +186,7 @@ export class DialogTracker implements Owners {
     this.params = params;
     this.log = log;
     this.activeDialogs = parts.activeDialogs ?? (() => 0);
+    this.membersOf = parts.membersOf ?? (() => 0);
     this.records = new Records(native, memory);
     const stored = parts.storedRequest ?? ((): Message | null => null);
     this.callbacks = new Callbacks(
@@ -492,8 +505,17 @@ export class DialogTracker implements Owners {
 
   /** dlg_get(): the context points to the dialog of these texts, whatever way round the tags are. */
   find(callId: string, fromTag: string, toTag: string): boolean {
-    if (callId === '' || fromTag === '' || toTag === '') return false;
-    const { context, memory, records, x } = this;
+    const { context, records, x } = this;
+    if (toTag === '' || !this.loadByTags(callId, fromTag, toTag)) return false;
+    context.dir = x[D_DIRECTION]!;
+    context.point(records.index, records.generation, context.dir);
+    return true;
+  }
+
+  /** Puts the dialog of these texts in hand; without To tag one that is not answered.  The context stays. */
+  loadByTags(callId: string, fromTag: string, toTag: string): boolean {
+    if (callId === '' || fromTag === '') return false;
+    const { memory, records, x } = this;
     const { scratch } = memory;
     const mark = scratch.at;
     const written = records.write(callId) && records.write(fromTag) && records.write(toTag);
@@ -503,10 +525,21 @@ export class DialogTracker implements Owners {
     records.setText(X_ARGS + 2, mark + callId.length, fromTag.length);
     records.setText(X_ARGS + 4, mark + callId.length + fromTag.length, toTag.length);
     x[X_ARGS + 6] = 0;
-    if (this.native.dialogFindByCallId() !== STATUS.ok) return false;
-    context.dir = x[D_DIRECTION]!;
-    context.point(records.index, records.generation, context.dir);
-    return true;
+    return this.native.dialogFindByCallId() === STATUS.ok;
+  }
+
+  /** dlg_set_timeout_by_profile(): of every member of a profile, or of one value, that rings or is up. */
+  setTimeoutOfMembers(profile: string, value: string | null, seconds: number): boolean {
+    if (this.profiles.size(profile, value) < 0) return false;
+    const { members, records, x } = this;
+    for (let skip = 0; ; skip += MEMBERS_AT_A_TIME) {
+      const count = this.membersOf(profile, value, skip, members);
+      for (let n = 0; n < count; n++) {
+        if (records.load(members[2 * n]!, members[2 * n + 1]!) && x[D_STATE] !== UNCONFIRMED)
+          this.setTimeout(seconds);
+      }
+      if (count < MEMBERS_AT_A_TIME) return true;
+    }
   }
 
   /** A plain copy of the dialog in hand; null if it is gone. */

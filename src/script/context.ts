@@ -53,7 +53,7 @@ import { formatAddress } from '../transport/address.js';
 import type { AvpBook } from './avps.js';
 import { type AuthSettings, uac_auth } from './functions/auth.js';
 import { dlg_isflagset, dlg_resetflag, dlg_setflag } from './functions/flags.js';
-import { dlg_get, is_known_dlg } from './functions/lookup.js';
+import { dlg_get, dlg_get_var, dlg_set_var, is_known_dlg, targetOf } from './functions/lookup.js';
 import { dlg_manage } from './functions/manage.js';
 import {
   dlg_try_profile,
@@ -65,7 +65,7 @@ import {
 import { dlg_reset_property, dlg_set_property } from './functions/property.js';
 import { dlg_bridge, dlg_bye, dlg_refer, dlg_req_within } from './functions/requests.js';
 import type { OneSide, Sides } from './functions/sides.js';
-import { dlg_set_timeout } from './functions/timeout.js';
+import { dlg_set_timeout, dlg_set_timeout_by_profile } from './functions/timeout.js';
 import type { RouteTable } from './routes.js';
 import { replaceUriPart, uriPart } from './uri-parts.js';
 import { type DlgAttribute, $dlg as readDlg } from './variables/dlg.js';
@@ -291,6 +291,21 @@ export class MessageContext {
 
   dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
     return dlg_set_timeout(this.s.tracker, this.message, seconds, entry, id);
+  }
+
+  /** Sets the lifetime of all dialogs of a profile, or with a value of that one. */
+  dlg_set_timeout_by_profile(profile: string, value: string | null, seconds: number): boolean {
+    return dlg_set_timeout_by_profile(this.s.tracker, profile, value, seconds);
+  }
+
+  /** Reads a variable of any dialog. */
+  dlg_get_var(callId: string, fromTag: string, toTag: string, key: string): string | null {
+    return dlg_get_var(this.s.tracker, callId, fromTag, toTag, key);
+  }
+
+  /** Sets a variable of any dialog; null removes it. */
+  dlg_set_var(callId: string, fromTag: string, toTag: string, key: string, value: string | null): boolean {
+    return dlg_set_var(this.s.tracker, callId, fromTag, toTag, key, value);
   }
 
   /** Ends the dialog: BYE to one side or to both. */
@@ -765,6 +780,15 @@ export class RequestContext extends MessageContext {
   override dlg_set_timeout(seconds: number, entry?: number, id?: number): boolean {
     if (this.waiting) return this.late(() => super.dlg_set_timeout(seconds, entry, id), false);
     return super.dlg_set_timeout(seconds, entry, id);
+  }
+
+  /** The R-URI becomes the Contact of the side that the request goes to. */
+  dlg_set_ruri(): boolean {
+    if (this.waiting) return this.late(() => this.dlg_set_ruri(), false);
+    const target = targetOf(this.s.tracker);
+    if (target === null) return false;
+    this.$ru = target;
+    return true;
   }
 
   override dlg_bye(side: Sides): boolean {

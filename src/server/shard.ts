@@ -120,6 +120,7 @@ export class ShardCore implements ShardPort {
       storedRequest: () => this.core.responses.storedRequest(),
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
       ...(options.random === undefined ? {} : { random: options.random }),
+      membersOf: (profile, value, skip, out) => addon.profileMembers(segment, profile, value, skip, out),
       // The proxy is made for the tracker, and sends for it.
       sender: {
         send: (request) => this.core.own.send(request),

@@ -25,6 +25,21 @@ export function dlg_set_timeout(
   return tracker.records.native.dialogFindById(entry, id) === STATUS.ok && tracker.setTimeout(seconds);
 }
 
+/**
+ * The same for every dialog of a profile that rings or is up; without a value, of all values.  [manual 6.15]
+ *
+ * @param seconds 1..31,536,000
+ */
+export function dlg_set_timeout_by_profile(
+  tracker: DialogTracker,
+  profile: string,
+  value: string | null,
+  seconds: number,
+): boolean {
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > LIFETIME_SECONDS_MAX) return false;
+  return tracker.setTimeoutOfMembers(profile, value, seconds);
+}
+
 function isAddressPart(value: number | undefined): value is number {
   return value !== undefined && Number.isInteger(value) && value >= 0 && value <= 0xffffffff;
 }

@@ -163,6 +163,7 @@ export class World {
       observedSource: (message) => this.sourceOf(message),
       storedRequest: () => this.storedRequest(),
       activeDialogs: () => this.statistic('active_dialogs'),
+      membersOf: (name, value, skip, out) => addon.profileMembers(this.segment, name, value, skip, out),
       sender: {
         send: (request) => this.sendOwn(request),
         hasRoom: (n) => this.sendRoom >= n,
