@@ -320,7 +320,7 @@ describe('a parameter whose feature is not built yet', () => {
     ['dialog:db_mode=1', 'only its default, 0'],
     ['dialog:table_name=calls', 'only its default, "dialog"'],
     ['dialog:callid_column=x', 'only its default, "callid"'],
-    ['dialog:ka_interval=60', 'only its default, 0'],
+    ['dialog:db_update_period=5', 'only its default, 60'],
     ['dialog:enable_dmq=1', 'only its default, 0'],
   ] as const) {
     test(`${item} is refused, not ignored`, async () => {
