@@ -190,6 +190,7 @@ export class Ending {
     const from = x[D_STATE]!;
     if (sides !== 0 && !sender.hasRoom(sides === BOTH_SIDES ? 2 : 1)) return 'no_room';
     const call = sides === 0 ? null : desk.call();
+    if (sides !== 0 && call === null) return 'no_room';
     if (!desk.hold(index, generation)) return 'gone';
     const status = native.dialogClaimEnd(index, generation, reason, sides, native.nowUnixSeconds());
     if (status !== STATUS.ok) {

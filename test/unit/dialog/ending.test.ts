@@ -103,6 +103,17 @@ describe('a call that is ended from here [spec 4.2]', () => {
       assert.equal(end(world), 'ended');
     }));
 
+  test('without room for a copy of the call neither', () =>
+    inWorld([], (world) => {
+      world.answered();
+      const { scratch } = world.memory;
+      scratch.at = scratch.end - 64;
+      assert.equal(end(world), 'no_room');
+      scratch.reset();
+      assert.equal(world.dialog().state, 4);
+      assert.equal(end(world), 'ended');
+    }));
+
   test('a side without Contact costs the other nothing', () =>
     inWorld([], (world) => {
       const before = world.usage();
