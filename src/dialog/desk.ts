@@ -7,7 +7,7 @@
  */
 import type { Shard } from '../memory/addon.js';
 import { STATUS } from '../memory/addon.js';
-import { constant, D_HOLDS, D_STATE, T_GENERATION, T_INDEX } from '../memory/words.js';
+import { constant, D_HOLDS, D_STATE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { type Callbacks, DLGCB } from './callbacks.js';
 import { DialogContext } from './context.js';
@@ -20,7 +20,7 @@ import {
   type Snapshot,
 } from './dialog.js';
 import { type Cause, type Effects, ENDED_BY_BYE } from './effects.js';
-import { DELETED, EARLY } from './machine.js';
+import { DELETED } from './machine.js';
 import type { DialogLog } from './ports.js';
 import type { Records } from './record.js';
 import * as record from './record.js';
@@ -86,11 +86,8 @@ export class Desk {
   /** A change of state with no more to it than flags and, for the last state, the time. */
   commitState(from: number, to: number, flags: number, index: number, generation: number): number {
     const { native, records, x } = this;
-    // While it rings, the dialog knows the transaction in hand: that of its INVITE, which can be ended by it.
-    const more = to === DELETED ? record.CHANGE_END_TS : to === EARLY ? record.CHANGE_TRANSACTION : 0;
-    records.beginChange(record.CHANGE_STATE | record.CHANGE_FLAGS | more, from);
-    x[record.A_TRANSACTION_INDEX] = x[T_INDEX]!;
-    x[record.A_TRANSACTION_GENERATION] = x[T_GENERATION]!;
+    const endFields = to === DELETED ? record.CHANGE_END_TS : 0;
+    records.beginChange(record.CHANGE_STATE | record.CHANGE_FLAGS | endFields, from);
     x[record.A_STATE] = to;
     x[record.A_FLAGS_SET] = flags;
     x[record.A_END_TS] = to === DELETED ? native.nowUnixSeconds() : 0;

@@ -36,7 +36,7 @@ export type EndResult =
   | 'unreachable'
   /** There is no such call, or it has ended. */
   | 'gone'
-  /** It is not answered and does not ring, or is about to be answered just now. */
+  /** It is not answered, and its INVITE is gone or just being answered. */
   | 'too_early'
   /** No room for the BYEs: nothing has happened. */
   | 'no_room';

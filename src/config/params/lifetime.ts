@@ -1,5 +1,5 @@
 /** How long dialogs live, and what happens when their time is over.  [manual 5.5, 5.6, 5.45, 5.46, 5.49, 5.50] */
-import { integer, onOff, seconds, text } from '../param.js';
+import { onOff, seconds, text } from '../param.js';
 
 const YEAR = 31_536_000;
 
@@ -44,20 +44,6 @@ export const lifetimeParams = {
     default: 0,
     section: '5.45',
     doc: 'Whether both sides get a BYE when the lifetime of a call is over.',
-  }),
-  bye_early_code: integer({
-    default: 480,
-    min: 300,
-    max: 699,
-    section: 'beyond the manual',
-    doc: 'Status code with which an unanswered call is ended from here.',
-  }),
-  bye_early_reason: text({
-    default: 'Temporarily Unavailable',
-    maxBytes: 128,
-    form: { pattern: /^[^\r\n\0]*$/, words: 'text in one line' },
-    section: 'beyond the manual',
-    doc: 'Its reason phrase.',
   }),
   wait_ack: onOff({
     default: 1,
