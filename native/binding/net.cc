@@ -20,11 +20,13 @@ using namespace net;
 // -- the loop
 // ----------------------------------------------------------------------------------------------------------
 
-/// The worker's event loop has its turn after this long at the latest, whatever comes in: look-ups, promises
-/// and messages of the main thread wait for no more.  Between batches the shard waits here, not there: a turn
-/// of the event loop costs as much as a batch of one.
-constexpr std::uint64_t kStayMicroseconds = 4'000;
+/// While traffic is dense the event loop is asked this often whether it has something to do.
+constexpr std::uint64_t kAskMicroseconds = 4'000;
+/// The shard waits for datagrams itself until none have come for so long.
+constexpr std::uint64_t kQuietMicroseconds = 50'000;
 constexpr std::uint64_t kMicrosecondsPerTick = kTickMilliseconds * 1'000;
+/// Where one tick could not do all that is due, the next comes so soon.
+constexpr std::uint64_t kLateTickMicroseconds = 1'000;
 constexpr std::uint32_t kTimerTicksMax = 100;  // onTick comes at least once a second
 
 std::uint64_t microseconds() noexcept {
@@ -51,10 +53,11 @@ struct Loop {
   napi_async_cleanup_hook_handle hook = nullptr;
   uv_loop_t* uv = nullptr;
   std::vector<uv_poll_t> polls;  // the sockets, and last the mailbox's eventfd
-  std::vector<pollfd> waited;    // the same descriptors
+  std::vector<pollfd> waited;    // the same descriptors, and last the event loop's own
   uv_timer_t timer{};
   std::uint64_t timer_at = 0;  // uv milliseconds
   std::size_t open_handles = 0;
+  bool is_late = false;  // the last tick left some of what is due
   bool closing = false;
 };
 
@@ -87,15 +90,6 @@ bool call_back(Loop* loop, Callback which, std::uint32_t count, bool* said_true 
   return status == napi_ok && !pending && !loop->closing;
 }
 
-void arm_timer(Loop* loop, bool at_once = false);
-
-/// Microseconds until onTick is due, as far as the loop's own time tells.
-std::uint64_t until_timer(const Loop* loop) noexcept {
-  if (loop->timer_at == 0) return kMicrosecondsPerTick;
-  const std::uint64_t now_ms = uv_hrtime() / 1'000'000;
-  return loop->timer_at > now_ms ? (loop->timer_at - now_ms) * 1'000 : 0;
-}
-
 bool end_of_batch(Loop* loop) {
   Road& road = *loop->shard.road;
   road.flush();
@@ -126,13 +120,39 @@ std::uint64_t wait_in_window(Loop* loop, std::uint64_t now, std::uint64_t wait_u
   return now;
 }
 
-/// Waits until something arrives, at most `wait_us`.  False: nothing did.
-bool wait_for_more(Loop* loop, std::uint64_t wait_us) {
+/// Ticks until onTick is wanted: the next slot of the wheel that is not empty, a second at most; 0: now.
+std::uint32_t ticks_until_due(const Loop* loop) noexcept {
+  const ShardState& shard = loop->shard;
+  if (loop->is_late || shard.is_behind()) return 0;
+  return shard.transactions.quiet_ticks(shard.owner, shard.clock.tick(), kTimerTicksMax);
+}
+
+bool tick(Loop* loop) {
+  loop->is_late = false;
+  return call_back(loop, kOnTick, 0, &loop->is_late) && end_of_batch(loop);
+}
+
+/// The event loop has a timer due, a message, an immediate: its turn comes before the next batch.
+bool is_turn_wanted(Loop* loop) noexcept {
+  pollfd& own = loop->waited.back();
+  uv_update_time(loop->uv);
+  return uv_backend_timeout(loop->uv) == 0 || poll(&own, 1, 0) > 0;
+}
+
+enum class Woken { kByDatagrams, kByTime, kByEventLoop };
+
+/// Waits until something arrives or the event loop wants its turn, at most `wait_us`.
+Woken wait_for_more(Loop* loop, std::uint64_t wait_us) {
+  uv_update_time(loop->uv);
+  const int turn_ms = uv_backend_timeout(loop->uv);  // -1: no timer
+  if (turn_ms == 0) return Woken::kByEventLoop;
+  if (turn_ms > 0) wait_us = std::min(wait_us, static_cast<std::uint64_t>(turn_ms) * 1'000);
   const timespec timeout = timespec_of(wait_us);
   const int ready = ppoll(loop->waited.data(), loop->waited.size(), &timeout, nullptr);
-  if (ready <= 0) return false;
-  if (loop->waited.back().revents != 0) loop->wakes->seen(loop->shard.owner);
-  return true;
+  if (ready <= 0) return Woken::kByTime;
+  const pollfd& mail = loop->waited[loop->waited.size() - 2];
+  if (mail.revents != 0) loop->wakes->seen(loop->shard.owner);
+  return loop->waited.back().revents != 0 ? Woken::kByEventLoop : Woken::kByDatagrams;
 }
 
 bool letters(Loop* loop) {
@@ -141,29 +161,68 @@ bool letters(Loop* loop) {
   return call_back(loop, kOnLetters, waiting) && end_of_batch(loop);
 }
 
-void rounds(Loop* loop) {
+/// Batch after batch, and what is due between them, until the event loop wants its turn or nothing has come
+/// for a while.  Until then the shard waits here: a turn of the event loop costs as much as a batch of one.
+/// False: the loop is closed.
+bool serve(Loop* loop) {
   ShardState& shard = loop->shard;
   Road& road = *shard.road;
-  const std::uint64_t began = microseconds();
-  std::uint64_t now = began;
+  std::uint64_t now = microseconds();
+  std::uint64_t asked = now, came = now, ticked = 0;
   for (;;) {
     if (const std::uint64_t wait = loop->window.wait(now); wait != 0) now = wait_in_window(loop, now, wait);
     const std::uint32_t count = road.receive();
     loop->window.received(road.arrived, now);
-    if (count != 0 && (!call_back(loop, kOnBatch, count) || !end_of_batch(loop))) return;
-    if (!letters(loop)) return;
+    if (count != 0 && (!call_back(loop, kOnBatch, count) || !end_of_batch(loop))) return false;
+    if (!letters(loop)) return false;
     now = microseconds();
-    if (now - began >= kStayMicroseconds) break;
+    std::uint32_t ticks = ticks_until_due(loop);
+    if (ticks == 0 && now - ticked >= kLateTickMicroseconds) {
+      if (!tick(loop)) return false;
+      ticks = ticks_until_due(loop);
+      ticked = now = microseconds();
+    }
+    if (road.arrived != 0) came = now;
+    if (now - asked >= kAskMicroseconds) {
+      if (is_turn_wanted(loop)) return true;
+      asked = now;
+    }
     if (road.arrived == kBatchMax || road.mailboxes.has_datagrams(shard.owner)) continue;
     if (road.mailboxes.letters(shard.owner) != 0) continue;  // more than one turn's
     if (loop->window.wait(now) != 0) continue;
-    const std::uint64_t left = std::min(kStayMicroseconds - (now - began), until_timer(loop));
-    if (left == 0 || !wait_for_more(loop, left)) break;
-    now = microseconds();
+    if (now - came >= kQuietMicroseconds) return true;
+    const std::uint64_t until_tick = ticks == 0 ? kLateTickMicroseconds : ticks * kMicrosecondsPerTick;
+    const Woken woken = wait_for_more(loop, std::min(kQuietMicroseconds, until_tick));
+    if (woken == Woken::kByEventLoop) return true;
+    asked = now = microseconds();
   }
-  if (road.mailboxes.has_datagrams(shard.owner) || road.mailboxes.letters(shard.owner) != 0) {
+}
+
+void on_socket(uv_poll_t* handle, int status, int events);
+void on_mail(uv_poll_t* handle, int status, int events);
+void arm_timer(Loop* loop);
+
+/// Has the event loop wait for datagrams and letters, or leaves that to serve().
+void watch(Loop* loop, bool by_event_loop) {
+  for (uv_poll_t& poll : loop->polls) {
+    if (by_event_loop) {
+      uv_poll_start(&poll, UV_READABLE, &poll == &loop->polls.back() ? on_mail : on_socket);
+    } else {
+      uv_poll_stop(&poll);
+    }
+  }
+}
+
+void rounds(Loop* loop) {
+  watch(loop, false);
+  uv_timer_stop(&loop->timer);
+  loop->timer_at = 0;
+  if (!serve(loop)) return;
+  const ShardState& shard = loop->shard;
+  if (shard.road->mailboxes.has_datagrams(shard.owner) || shard.road->mailboxes.letters(shard.owner) != 0) {
     loop->wakes->wake(shard.owner);  // not all: after the event loop's turn
   }
+  watch(loop, true);
   arm_timer(loop);
 }
 
@@ -180,18 +239,15 @@ void on_timer(uv_timer_t* handle) {
   Loop* loop = static_cast<Loop*>(handle->data);
   loop->timer_at = 0;
   loop->shard.clock.read();
-  bool more = false;
-  if (call_back(loop, kOnTick, 0, &more) && end_of_batch(loop)) arm_timer(loop, more);
+  if (tick(loop)) arm_timer(loop);
 }
 
-/// The timer runs to the next slot of the wheel that is not empty, and to a second at most.
-void arm_timer(Loop* loop, bool at_once) {
+/// The timer runs until onTick is wanted.
+void arm_timer(Loop* loop) {
   if (loop->closing) return;
-  ShardState& shard = loop->shard;
-  const std::uint32_t ticks = shard.transactions.quiet_ticks(shard.owner, shard.clock.tick(), kTimerTicksMax);
+  const std::uint32_t ticks = ticks_until_due(loop);
   // Behind: the next tick comes at once, after the event loop's turn.
-  const bool late = at_once || ticks == 0 || shard.is_behind();
-  const std::uint64_t delay = late ? 1 : std::uint64_t{ticks} * kTickMilliseconds;
+  const std::uint64_t delay = ticks == 0 ? 1 : std::uint64_t{ticks} * kTickMilliseconds;
   const std::uint64_t at = uv_now(loop->uv) + delay;
   if (loop->timer_at != 0 && loop->timer_at <= at) return;
   loop->timer_at = at;
@@ -261,6 +317,7 @@ napi_value start(napi_env env, napi_callback_info info) {
   loop->polls.resize(sockets.size() + 1);
   for (const int socket : sockets) loop->waited.push_back({socket, POLLIN, 0});
   loop->waited.push_back({mail, POLLIN, 0});
+  loop->waited.push_back({uv_backend_fd(loop->uv), POLLIN, 0});
   for (std::size_t n = 0; n < loop->polls.size(); ++n) {
     uv_poll_t& poll = loop->polls[n];
     poll.data = loop;

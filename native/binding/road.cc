@@ -27,6 +27,7 @@ std::uint32_t Road::owner_of(std::span<const std::uint8_t> datagram) const noexc
   if (found.has_branch) {
     // Only a reply that its owner will know takes room in the owner's mailbox; a forged one is dropped here.
     const BranchName& name = found.branch;
+    if (name.owner == shard.owner) shard.transactions.prefetch(name.index);
     const bool known = name.owner == shard.owner || shard.transactions.knows(name);
     return known ? name.owner : shard.owner;
   }

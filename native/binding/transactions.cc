@@ -318,7 +318,10 @@ std::uint32_t transaction_branch_request(ShardState& shard, std::uint32_t branch
 
 std::uint32_t transaction_advance(ShardState& shard) noexcept {
   shard.clock.read();
-  return shard.transactions.advance(shard.owner, shard.clock.tick(), {shard.x(kXList), kAdvanceNodesMax});
+  const std::span<std::uint32_t> due(shard.x(kXList), kAdvanceNodesMax);
+  const std::uint32_t count = shard.transactions.advance(shard.owner, shard.clock.tick(), due);
+  shard.transactions.prefetch(due.first(count));
+  return count;
 }
 
 std::uint32_t hash(ShardState& shard, std::uint32_t offset, std::uint32_t length) noexcept {

@@ -524,6 +524,31 @@ std::uint32_t Transactions::quiet_ticks(std::uint32_t owner, std::uint32_t now_t
   return owner < owners_ ? wheel(owner).quiet_ticks(now_tick, ahead) : ahead;
 }
 
+void Transactions::prefetch(std::uint32_t index) const noexcept {
+  if (index == 0 || index > transactions_max_) return;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(record(index));
+  for (std::size_t at = 0; at < sizeof(TransactionRecord); at += kCacheLineBytes)
+    __builtin_prefetch(bytes + at);
+}
+
+void Transactions::prefetch(std::span<const std::uint32_t> indexes) const noexcept {
+  for (const std::uint32_t index : indexes) {
+    prefetch(index);
+    if (index <= transactions_max_) __builtin_prefetch(&links_[index]);
+  }
+  for (const std::uint32_t index : indexes) {
+    if (!is_live(index)) continue;
+    const std::uint32_t* r = record(index);
+    __builtin_prefetch(&bucket(key_of(r)));
+    const std::uint32_t dialog = r[kTDialogIndex];
+    if (dialog != 0 && dialog <= segment_->dialogs().max()) __builtin_prefetch(&segment_->dialog(dialog));
+    // A block that is given back becomes a link of its free list.
+    for (const Block block : {r[kTRequestBlock], r[kTReplyBlock], r[kHeadWords + kBEditsBlock]}) {
+      if (block != 0) __builtin_prefetch(arena_->bytes(block));
+    }
+  }
+}
+
 std::uint32_t Transactions::live() const noexcept { return segment_->transactions().used(); }
 
 std::uint32_t Transactions::room() const noexcept { return transactions_max_ - live(); }

@@ -186,6 +186,12 @@ class Transactions {
   [[nodiscard]] std::uint32_t advance(std::uint32_t owner, std::uint32_t now_tick,
                                       std::span<std::uint32_t> out) noexcept;
 
+  /// Brings in the cache lines of a record that is about to be loaded.
+  void prefetch(std::uint32_t index) const noexcept;
+  /// The same for records of the caller's that are about to be handled one after the other, with what they
+  /// name.
+  void prefetch(std::span<const std::uint32_t> indexes) const noexcept;
+
   [[nodiscard]] std::uint32_t live() const noexcept;
   /// Records that are free, those kept for calls that are up included.
   [[nodiscard]] std::uint32_t room() const noexcept;

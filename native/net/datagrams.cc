@@ -264,11 +264,12 @@ std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t
   std::uint8_t* memory = slots.memory();
   std::uint32_t received = 0;
   const std::uint32_t sockets = static_cast<std::uint32_t>(descriptors_.size());
-  // Every socket is asked once; the one asked first changes, so that none is starved by a full batch of
-  // another.
-  for (std::uint32_t asked = 0; asked < sockets && received < room; ++asked) {
+  // Every socket is asked in turn; the one asked first changes, so that none is starved by a full batch of
+  // another.  Twice as many as last time are asked for, and then the rest: a lone datagram finds few slots
+  // laid out.
+  for (std::uint32_t asked = 0; asked < sockets && received < room;) {
     const std::uint32_t socket = (next_ + asked) % sockets;
-    const std::uint32_t wanted = room - received;
+    const std::uint32_t wanted = std::min(room - received, likely_);
     for (std::uint32_t n = 0; n < wanted; ++n) {
       const std::uint32_t slot = slots.peek(n);
       std::uint8_t* const at = memory + slot_at(slot);
@@ -294,7 +295,13 @@ std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t
       in_[n].msg_hdr.msg_namelen = sizeof in_names_[n];  // the kernel wrote how much of it is used
       ++received;
     }
+    if (got == static_cast<int>(wanted)) {
+      likely_ = kBatchMax;
+    } else {
+      ++asked;
+    }
   }
+  likely_ = std::clamp(2 * received, kLikelyMin, kBatchMax);
   if (sockets > 1) next_ = (next_ + 1) % sockets;
   return received;
 }

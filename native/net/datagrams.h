@@ -187,6 +187,8 @@ class Sockets {
 };
 
 class UdpWire final : public Wire {
+  static constexpr std::uint32_t kLikelyMin = 8;
+
  public:
   /// `worker` receives from its own sockets.  A thread without sockets (worker >= sockets->workers()) only
   /// sends, through those of worker 0.
@@ -204,7 +206,8 @@ class UdpWire final : public Wire {
   std::shared_ptr<Sockets> sockets_;
   bool receives_;
   std::span<const int> descriptors_;
-  std::uint32_t next_ = 0;  // the socket that is asked first, in turn
+  std::uint32_t next_ = 0;            // the socket that is asked first, in turn
+  std::uint32_t likely_ = kBatchMax;  // datagrams that the next receive asks for first
   mmsghdr in_[kBatchMax];
   iovec in_pieces_[kBatchMax][2];
   sockaddr_in6 in_names_[kBatchMax];
