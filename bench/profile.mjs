@@ -3,8 +3,9 @@
  *
  *   node bench/profile.mjs [--server holdfast] [--rate 0] [--seconds 10] [--top 25] [--ports 5070]
  *
- * Samples by cpu-clock, for virtual machines have no hardware counters.  Stages: kernel (system calls and the loopback
- * delivery), node and V8, TypeScript compiled by V8, the parser in WebAssembly, our addon, C library, others.
+ * Samples by cpu-clock, for virtual machines have no hardware counters.  Two views of the same samples: by whose code it
+ * was (kernel, node and V8, TypeScript compiled by V8, the parser in WebAssembly, our addon, C library), and by what it
+ * was done for, from the chain of calls.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -52,6 +53,33 @@ function stageOf(file, symbol) {
   return `other: ${file}`;
 }
 
+/** What a sample was taken for: the first row whose pattern is found, in the innermost function or in any. */
+const WORK = [
+  ['send, with the delivery to the receiver', 'any', /sys_sendm?msg|sys_sendto/],
+  ['receive', 'any', /sys_recvm?msg|sys_recvfrom/],
+  ['wait and be woken', 'any', /sys_(ppoll|poll|epoll|futex)/],
+  ['V8 threads: garbage, compiling', 'any', /PlatformWorkerThread|Heap::CollectGarbage|IncrementalMarking/],
+  ['parse', 'innermost', /wasm-function/],
+  ['transactions that end, timers', 'any', /transaction_advance|\b(tick|fire|free) \S*proxy\/core/],
+  ['dialogs and profiles', 'any', /\/dist\/dialog\//],
+  [
+    'what leaves: Via, Record-Route, edits, answers',
+    'script',
+    /proxy\/(copy|edits|via|record-route|answer|outgoing|upstream)/,
+  ],
+  ['route script, next hop', 'script', /\/dist\/script\/|next-hop|\/dist\/transport\//],
+  ['proxy core and transactions', 'script', /\/dist\//],
+  ['entry to JavaScript, batch in and out', 'any', /holdfast::binding/],
+];
+
+/** @param chain symbols of a sample, innermost first */
+function workOf(chain) {
+  // Of TypeScript the innermost function counts, not who called it.
+  const script = chain.find((symbol) => symbol.startsWith('JS:') && !symbol.includes('wasm')) ?? '';
+  const places = { any: chain.join('\n'), innermost: chain[0] ?? '', script };
+  return WORK.find(([, where, pattern]) => pattern.test(places[where]))?.[0] ?? 'everything else';
+}
+
 const base = Number(flags.ports);
 const [core, loadCore] = flags.cores.split(',').map(Number);
 const ports = { proxyPort: base, callerPort: base + 10, calleePort: base + 20, rpcPort: base + 2 };
@@ -71,7 +99,7 @@ try {
   };
   const load = new Load(at, phases);
   await new Promise((resolve) => setTimeout(resolve, (WARM_S + 0.5) * 1_000));
-  const what = ['-e', 'cpu-clock', '-F', String(SAMPLES_PER_SECOND), '-o', data];
+  const what = ['-g', '-e', 'cpu-clock', '-F', String(SAMPLES_PER_SECOND), '-o', data];
   // A rival may be a family of processes.
   const who = ['-p', family(server.pid).join(',')];
   const perf = spawn('perf', ['record', ...what, ...who, '--', 'sleep', String(seconds - 1)], {
@@ -90,16 +118,20 @@ try {
   const stages = new Map();
   const symbols = new Map();
   let samples = 0;
-  for (const line of script.split('\n')) {
-    const found = /^\s*(.+?)\s+([0-9a-f]+)\s+(.*) \((.*)\)\s*$/.exec(line);
-    if (!found || /^(swapper|perf|sipload)/.test(found[1])) continue;
-    const file = found[4].split('/').at(-1);
-    const symbol = found[3];
+  const works = new Map();
+  const count = (map, key) => map.set(key, (map.get(key) ?? 0) + 1);
+  for (const sample of script.split('\n\n')) {
+    const [comm, ...lines] = sample.trimStart().split('\n');
+    const frames = lines.map((line) => /^\s*[0-9a-f]+ (.*) \((.*)\)\s*$/.exec(line)).filter(Boolean);
+    if (frames.length === 0 || /^(swapper|perf|sipload)/.test(comm)) continue;
+    const file = frames[0][2].split('/').at(-1);
+    const symbol = frames[0][1];
     const stage = stageOf(file, symbol);
     samples++;
-    stages.set(stage, (stages.get(stage) ?? 0) + 1);
+    count(stages, stage);
+    count(works, workOf(frames.map((frame) => frame[1])));
     const key = `${stage}\t${symbol.slice(0, 90)}`;
-    symbols.set(key, (symbols.get(key) ?? 0) + 1);
+    count(symbols, key);
   }
   const cpu = report.server.us_per_call;
   const share = (count) => `${((100 * count) / samples).toFixed(1)} %`;
@@ -108,17 +140,18 @@ try {
   console.log(
     `\n${kind.title}: ${report.cps.toFixed(0)} calls/s, ${cpu} µs CPU per call, ${(cpu / DATAGRAMS_PER_CALL).toFixed(2)} per datagram, ${samples} samples\n`,
   );
-  console.log(
-    table(
-      ['stage', 'share', 'µs per call', 'µs per datagram'],
-      sorted(stages).map(([stage, count]) => [
-        stage,
-        share(count),
-        us(count),
-        (us(count) / DATAGRAMS_PER_CALL).toFixed(2),
-      ]),
-    ),
-  );
+  for (const [title, map] of [
+    ['whose code', stages],
+    ['what for', works],
+  ]) {
+    const rows = sorted(map).map(([name, count]) => [
+      name,
+      share(count),
+      us(count),
+      (us(count) / DATAGRAMS_PER_CALL).toFixed(2),
+    ]);
+    console.log(`${table([title, 'share', 'µs per call', 'µs per datagram'], rows)}\n`);
+  }
   const top = sorted(symbols).slice(0, Number(flags.top));
   console.log(
     `\n${table(
@@ -137,6 +170,7 @@ try {
     samples,
     report,
     stages: sorted(stages),
+    works: sorted(works),
     symbols: sorted(symbols).slice(0, 500),
   };
   console.log(`raw data: ${store('profile', kept)}`);
