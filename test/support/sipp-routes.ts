@@ -1,6 +1,6 @@
 /**
- * Routes for the calls of test/system/sipp-dialogs.test.ts: what is done with a call is named by the user part of its
- * Request-URI, as `timeout` or `fork`.  Ports come from the environment.
+ * Routes for the calls of test/system/sipp-dialogs.test.ts and sipp-keepalive.test.ts: what is done with a call is named by the user part of its
+ * Request-URI, as `probed` or `fork`.  Ports come from the environment.
  */
 import { type RequestContext, routes } from 'holdfast';
 
@@ -27,6 +27,10 @@ export default routes({
         break;
       case 'trunk':
         r.t_on_failure('challenged');
+        break;
+      case 'probed':
+        r.dlg_set_property('ka-src');
+        r.dlg_set_property('ka-dst');
         break;
       case 'fork':
         r.append_branch(`sip:second@127.0.0.1:${process.env.HOLDFAST_TEST_SECOND}`);

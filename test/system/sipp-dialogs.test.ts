@@ -1,5 +1,5 @@
 /**
- * Real calls by sipp in which the proxy itself has a say: it ends them, forks them, answers challenges.
+ * Real calls by sipp in which the proxy itself has a say: it ends them, forks them, answers challenges, makes one.
  *
  * What sipp checks stands in the scenarios (numbers, Routes, tags); what the proxy knows is asked by RPC.  Nothing depends
  * on how fast anything is.
@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { ProxyProcess, STATISTIC } from '../support/proxy.js';
+import { type ListedDialog, ProxyProcess, pause, STATISTIC } from '../support/proxy.js';
 import { hasSipp, SIPP_REQUIRED, Sipp, type SippRun, scenario } from '../support/sipp.js';
 
 const OURS = 15_040;
@@ -17,6 +17,8 @@ const CALLER = 15_046;
 const CALLEE = 15_047;
 const SECOND = 15_048;
 const RUN_MS = 40_000;
+/** sipp says nothing when it listens; what is sent before comes again. */
+const LISTENING_MS = 300;
 const TEST_MS = 120_000;
 const ROUTES = fileURLToPath(new URL('../support/sipp-routes.ts', import.meta.url));
 
@@ -91,6 +93,17 @@ describe.skipIf(!isRunnable)('calls by sipp in which the proxy has a say', () =>
     return (name) => (after.get(name) ?? Number.NaN) - (before.get(name) ?? 0);
   }
 
+  /** The dialogs of the proxy, once there are so many in a state. */
+  async function inState(state: number, count: number): Promise<readonly ListedDialog[]> {
+    for (let waited = 0; ; waited += 100) {
+      const all = await proxy.rpc<readonly ListedDialog[]>('dlg.list');
+      const found = all.filter((dialog) => dialog.state === state);
+      if (found.length >= count) return found;
+      assert.ok(waited < RUN_MS, `${found.length} of ${count} dialogs in state ${state}`);
+      await pause(100);
+    }
+  }
+
   test(
     'a lifetime that is over ends the call on both sides, through record-routing proxies on the way to each',
     async () => {
@@ -160,6 +173,34 @@ describe.skipIf(!isRunnable)('calls by sipp in which the proxy has a say', () =>
     TEST_MS,
   );
 
+  test(
+    'a call that rings is ended by command: CANCEL downstream, an answer upstream',
+    async () => {
+      const grown = await growth(async () => {
+        const running = allFinish(5, callee('uas_ended_early', 5), caller('uac_ended_early', 'plain', 5));
+        for (const { h_entry, h_id } of await inState(2, 5)) await proxy.rpc('dlg.end_dlg', [h_entry, h_id]);
+        await running;
+      });
+      assert.equal(grown(STATISTIC.failed), 5);
+      assert.equal(grown(STATISTIC.early), 0);
+    },
+    TEST_MS,
+  );
+
+  test(
+    'a call that is up is ended by command: BYE to both sides',
+    async () => {
+      const grown = await growth(async () => {
+        const running = allFinish(5, callee('uas_gets_bye', 5), caller('uac_gets_bye', 'plain', 5));
+        for (const { h_entry, h_id } of await inState(4, 5)) await proxy.rpc('dlg.end_dlg', [h_entry, h_id]);
+        await running;
+      });
+      assert.equal(grown(STATISTIC.active), 0);
+      assert.equal(grown('dialog:expired_dialogs'), 0);
+    },
+    TEST_MS,
+  );
+
   for (const code of [401, 407]) {
     test(
       `a challenge (${code}) is answered by us: numbers are right on both sides for the rest of the call`,
@@ -172,4 +213,18 @@ describe.skipIf(!isRunnable)('calls by sipp in which the proxy has a say', () =>
       TEST_MS,
     );
   }
+
+  // Last, for the transaction of an INVITE of ours stays 32 s, in case another 2xx comes.
+  test(
+    'dlg_bridge calls one, refers it to the other and leaves',
+    async () => {
+      const before = await proxy.statistic(STATISTIC.processed);
+      const bridged = callee('uas_bridged', 1);
+      await pause(LISTENING_MS);
+      await proxy.rpc('dlg.bridge_dlg', [`sip:bridged@127.0.0.1:${CALLEE}`, 'sip:other@192.0.2.50']);
+      await allFinish(1, bridged);
+      assert.equal(await proxy.statistic(STATISTIC.processed), before, 'it is no tracked call');
+    },
+    TEST_MS,
+  );
 });

@@ -299,6 +299,16 @@ describe('what changes while a call is up', () => {
     engine.reply(textOf({ ...callee, method: 'BYE', code: 200, cseq: 11 }));
     assert.deepEqual(heard, [11]);
   });
+  test('a call that rings is ended: CANCEL and answer are handed over, the answer ends the dialog', async () => {
+    const ended: unknown[] = [];
+    const engine = await engineOf({ send: () => {}, endInvite: (what) => ended.push(what) });
+    const { dialog } = invite(engine);
+    answer(engine, 180);
+    assert.equal(engine.end(dialog!), 'ended');
+    assert.deepEqual(ended, [{ dialog, code: 480, reason: 'Temporarily Unavailable' }]);
+    assert.deepEqual(went(answer(engine, 480)), [2, 5, 2]);
+    assert.equal(engine.end(dialog!), 'gone');
+  });
 });
 
 describe('time', () => {
