@@ -53,7 +53,7 @@ import { CookieReader, writeCookie } from './cookie.js';
 import { Desk } from './desk.js';
 import { type Snapshot, TEXT_TIMEOUT_ROUTE } from './dialog.js';
 import { DueDialogs } from './due.js';
-import { Effects, ENDED_BY_BYE } from './effects.js';
+import { Effects, ENDED_BY_BYE, isWithin } from './effects.js';
 import { Ending } from './ending.js';
 import { Inquiry } from './inquiry.js';
 import { InviteAnswers } from './invite.js';
@@ -121,6 +121,8 @@ export type TrackerParts = {
 export const TRANSACTION_MADE_DIALOG = 4;
 /** The transaction is that of the BYE that ended the dialog. */
 export const TRANSACTION_ENDED_DIALOG = 8;
+/** The request found no early or confirmed call: REQ_WITHIN was not told, nor is RESPONSE_WITHIN.  [spec 11.2] */
+const TRANSACTION_UNTOLD = 16;
 const DIRECTION_MASK = 3;
 /** Whether there are steps is not known: the table is asked. */
 const ASK_FOR_STEPS = 3;
@@ -729,7 +731,7 @@ export class DialogTracker implements Owners {
     if (message.cseqMethod === M_BYE) {
       if ((this.x[T_DIRECTION]! & TRANSACTION_ENDED_DIALOG) === 0) return;
       this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 2);
-    } else if (code < 300) {
+    } else if (code < 300 && (this.x[T_DIRECTION]! & TRANSACTION_UNTOLD) === 0) {
       this.callbacks.tell(DLGCB.RESPONSE_WITHIN, index, generation, null, message, 3 - direction);
     }
   }
@@ -809,7 +811,8 @@ export class DialogTracker implements Owners {
     x[T_DIALOG_GENERATION] = context.ownGeneration;
     const made = context.created ? TRANSACTION_MADE_DIALOG : 0;
     const ended = context.ended ? TRANSACTION_ENDED_DIALOG : 0;
-    x[T_DIRECTION] = context.direction | made | ended;
+    const untold = context.status !== 0 && !isWithin(context.status) ? TRANSACTION_UNTOLD : 0;
+    x[T_DIRECTION] = context.direction | made | ended | untold;
     if (context.created) this.nameTransaction(context.ownIndex, context.ownGeneration);
     context.linked = true;
   }

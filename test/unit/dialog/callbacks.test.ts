@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
 import { DLGCB } from '../../../dist/dialog/callbacks.js';
-import { inWorld, type World } from './world.js';
+import { inWorld, type Parts, type World } from './world.js';
 
 const ALL =
   DLGCB.FAILED |
@@ -256,6 +256,82 @@ describe('what listeners are given [spec 11.2]', () => {
       assert.deepEqual(mi, { billing: 'MI_CONTEXT' });
     });
   });
+});
+
+describe('when each type is told, and with what [spec 11.2]', () => {
+  /** All there is in a call: who asks twice, early requests, requests before the ACK, answers of every kind. */
+  const complete = (world: World): void => {
+    const up = { from: 'b2', to: 'a1' };
+    const exchange = (parts: Parts, ...codes: readonly number[]): void => {
+      const transaction = world.sequential(parts)!;
+      for (const code of codes) world.reply(transaction, code, parts);
+      world.end(transaction);
+    };
+    const invite = world.initial();
+    world.end(world.initial());
+    world.reply(invite, 180);
+    exchange({ method: 'PRACK', cseq: 8, to: 'b2' }, 200);
+    world.reply(invite, 183);
+    world.reply(invite, 200);
+    exchange({ method: 'UPDATE', cseq: 9, to: 'b2' }, 200);
+    world.sequential({ method: 'ACK' });
+    world.reply(invite, 200);
+    world.sequential({ method: 'ACK' });
+    exchange({ method: 'INFO', cseq: 1, ...up }, 183, 200);
+    exchange({ method: 'OPTIONS', cseq: 10, to: 'b2' }, 481);
+    world.end(invite);
+    exchange({ method: 'BYE', cseq: 2, ...up }, 183, 200);
+  };
+  const failing = (world: World): void => {
+    const invite = world.initial();
+    world.reply(invite, 180);
+    world.reply(invite, 486);
+    world.end(invite);
+  };
+  const endedFromHere = (world: World): void => {
+    world.end(world.answered());
+    const { index, generation } = world.handle();
+    world.tracker.ending.end(index, generation, 3, '');
+    world.answerOwn(0, 200);
+    world.answerOwn(1, 481);
+  };
+  const expiring = (world: World): void => {
+    world.end(world.answered());
+    world.wait(43_201, 3);
+  };
+  // "request answer direction", for each time.
+  const rows: readonly [keyof typeof DLGCB, (world: World) => void, readonly string[]][] = [
+    ['CREATED', complete, ['INVITE - 1']],
+    ['FAILED', failing, ['INVITE 486 2']],
+    ['CONFIRMED_NA', complete, ['INVITE 200 2']],
+    ['CONFIRMED', complete, ['ACK - 1']],
+    ['REQ_WITHIN', complete, ['PRACK - 1', 'ACK - 1', 'INFO - 2', 'OPTIONS - 1']],
+    ['EARLY', complete, ['INVITE 180 2', 'INVITE 183 2']],
+    ['RESPONSE_FWDED', complete, ['INVITE 180 2', 'INVITE 183 2', 'INVITE 200 2', 'INVITE 200 2']],
+    ['RESPONSE_WITHIN', complete, ['PRACK 200 2', 'INFO 183 1', 'INFO 200 1']],
+    ['TERMINATED', complete, ['BYE - 2']],
+    ['TERMINATED_CONFIRMED', complete, ['BYE 183 2', 'BYE 200 2']],
+    ['SPIRALED', complete, ['INVITE - 1']],
+    ['DESTROY', complete, ['- - 0']],
+    ['TERMINATED', endedFromHere, ['- - 0']],
+    ['TERMINATED_CONFIRMED', endedFromHere, ['BYE 200 0']],
+    ['EXPIRED', expiring, ['- - 0']],
+    ['EXPIRED', endedFromHere, []],
+    ['TERMINATED', expiring, []],
+    ['FAILED', complete, []],
+    ['RESPONSE_FWDED', failing, ['INVITE 180 2']],
+  ];
+  for (const [name, run, expected] of rows) {
+    test(`${name}, a call that is ${run.name}: ${expected.length} times`, () =>
+      inWorld([], (world) => {
+        const heard: string[] = [];
+        world.tracker.callbacks.register(null, DLGCB[name], ({ request, reply, direction }) =>
+          heard.push(`${request?.methodName ?? '-'} ${reply?.code ?? '-'} ${direction}`),
+        );
+        run(world);
+        assert.deepEqual(heard, expected);
+      }));
+  }
 });
 
 describe('initial_cbs_inscript [manual 5.44, spec 8.10]', () => {
