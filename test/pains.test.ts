@@ -15,7 +15,9 @@ import { DialogEngine, DLGCB } from '../dist/index.js';
 import { addon, STATUS } from '../dist/memory/addon.js';
 import { dlg_isflagset } from '../dist/script/functions/flags.js';
 import { dlg_get, is_known_dlg } from '../dist/script/functions/lookup.js';
-import { dlg_try_profile } from '../dist/script/functions/profile.js';
+import { dlg_try_profile, set_dlg_profile } from '../dist/script/functions/profile.js';
+import { dlg_set_property } from '../dist/script/functions/property.js';
+import { dlg_set_timeout_by_profile } from '../dist/script/functions/timeout.js';
 import { $dlg } from '../dist/script/variables/dlg.js';
 import { $dlg_ctx, DLG_CTX_ATTRIBUTES, set_dlg_ctx } from '../dist/script/variables/dlg-ctx.js';
 import { playFlow } from './support/flow.js';
@@ -264,6 +266,60 @@ describe('calls that were lost', () => {
       world.end(invite);
       assert.deepEqual([world.events, world.statistic('early_dialogs')], [['failed -'], 0]);
       assert.equal(world.statistic('failed_dialogs'), 1);
+      assertNothingLeft(world, before);
+    });
+  });
+});
+
+describe('keep-alive and lifetimes', () => {
+  const set = ['dialog:ka_timer=1', 'dialog:ka_interval=30', 'dialog:ka_failed_limit=2'];
+  /** Seconds until the only call expires. */
+  const left = (world: World): number => world.dialog().timeout - world.native.nowUnixSeconds();
+
+  test('pain 5: one lost keep-alive ends nothing; two in a row do, unless the side is heard of again', async () => {
+    await inWorld(set, (world) => {
+      world.answered({}, () => dlg_set_property(world.tracker, 'ka-src'));
+      // Lost, answered, lost: the second failure is the first in a row.
+      for (const [n, code] of [0, 200, 0].entries()) {
+        world.wait(31);
+        world.answerOwn(n, code);
+        assert.ok(left(world) > 10_000, `after ${n}`);
+      }
+      world.wait(31);
+      world.answerOwn(3, 0);
+      assert.equal(left(world), 10);
+      world.sequential({ method: 'INFO', cseq: 9 });
+      assert.ok(left(world) > 10_000);
+    });
+    await plays('keep-alive');
+  });
+
+  test('pain 26: a timeout for a whole profile reaches each member, and kills none', async () => {
+    await inWorld([], (world) => {
+      const before = world.usage();
+      const invites = ['c1@h', 'c2@h', 'c3@h'].map((callId) =>
+        world.answered({ callId }, (message) =>
+          set_dlg_profile(world.tracker, message, 'caller', callId === 'c3@h' ? 'y' : 'x'),
+        ),
+      );
+      const lifetimes = (): number[] => world.dialogs().map(({ lifetime }) => lifetime);
+      for (let n = 0; n < 50; n++) dlg_set_timeout_by_profile(world.tracker, 'caller', 'x', 600);
+      assert.deepEqual(lifetimes(), [600, 600, 43_200]);
+      dlg_set_timeout_by_profile(world.tracker, 'caller', null, 700);
+      assert.deepEqual(lifetimes(), [700, 700, 700]);
+      for (const seconds of [0, -5, Number.NaN])
+        assert.equal(dlg_set_timeout_by_profile(world.tracker, 'caller', null, seconds), false);
+      assert.deepEqual(
+        [world.states(), lifetimes()],
+        [
+          [4, 4, 4],
+          [700, 700, 700],
+        ],
+      );
+      for (const [n, invite] of invites.entries()) {
+        world.end(world.sequential({ method: 'BYE', cseq: 8, callId: `c${n + 1}@h` })!);
+        world.end(invite);
+      }
       assertNothingLeft(world, before);
     });
   });

@@ -88,6 +88,17 @@ describe('lifetime [manual 5.6, spec 3.1]', () => {
       assertNothingLeft(world, before);
     });
   });
+  test('with send_bye and nobody to be reached it ends all the same, and is counted once', async () => {
+    await inWorld(['dialog:default_timeout=30', 'dialog:send_bye=1'], (world) => {
+      const before = world.usage();
+      world.end(world.answered());
+      world.unreachable.add(1).add(2);
+      world.wait(31, 5);
+      assert.deepEqual([world.states(), world.events], [[], ['start 200', 'end -']]);
+      assert.deepEqual([world.statistic('active_dialogs'), world.statistic('expired_dialogs')], [0, 1]);
+      assertNothingLeft(world, before);
+    });
+  });
   test('600 calls that are due in one second end over several ticks, each once', async () => {
     await inWorld(['dialog:default_timeout=30'], (world) => {
       const before = world.usage();
@@ -337,6 +348,21 @@ describe('reset by requests within the dialog [manual 5.49, spec 3.2]', () => {
       world.sequential({ method: 'CANCEL', cseq: 9 });
       world.reply(invite, 200);
       assert.equal(left(world), 20);
+    });
+  });
+  test('requests of our own leave it, and their answers', async () => {
+    await inWorld(['dialog:default_timeout=100', 'dialog:ka_timer=1', 'dialog:ka_interval=30'], (world) => {
+      world.answered({}, () => dlg_set_property(world.tracker, 'ka-dst'));
+      world.wait(31);
+      world.answerOwn(0, 200);
+      const { index, generation } = world.handle();
+      world.tracker.refer.refer(index, generation, 1, 'sip:x@h');
+      world.answerOwn(1, 202);
+      assert.deepEqual(
+        world.sent.map(({ method }) => method),
+        ['OPTIONS', 'REFER', 'BYE'],
+      );
+      assert.equal(left(world), 100 - 31);
     });
   });
   test('a request of other ends leaves it', async () => {

@@ -614,6 +614,21 @@ describe('spirals and repeated Call-IDs [manual 5.9, spec 1.6]', () => {
       assert.equal(world.statistic('processed_dialogs'), 1);
     });
   });
+  test('detect_spirals 0: the dialog that was found is not held by the one that was made', async () => {
+    await inWorld(['dialog:detect_spirals=0'], (world) => {
+      const before = world.usage();
+      const invites = [7, 8, 9].map((cseq) => world.initial({ cseq }));
+      assert.deepEqual(
+        world.dialogs().map(({ ref }) => ref),
+        [2, 2, 2],
+      );
+      for (const invite of invites) {
+        world.reply(invite, 486);
+        world.end(invite);
+      }
+      assertNothingLeft(world, before);
+    });
+  });
   test('another From tag, or another Call-ID, is another call', async () => {
     await inWorld([], (world) => {
       world.initial();
