@@ -6,16 +6,16 @@ export type OneSide = 'caller' | 'callee';
 /** `both` is the manual's word for `all`. */
 export type Sides = OneSide | 'all' | 'both';
 
-const NUMBERS: Readonly<Record<string, number>> = {
-  caller: TO_CALLER,
-  callee: TO_CALLEE,
-  all: BOTH_SIDES,
-  both: BOTH_SIDES,
-};
+const NUMBERS: ReadonlyMap<string, number> = new Map([
+  ['caller', TO_CALLER],
+  ['callee', TO_CALLEE],
+  ['all', BOTH_SIDES],
+  ['both', BOTH_SIDES],
+]);
 
 /** Bits of the named sides, in whatever case. @throws TypeError for any other word: the script is wrong */
 export function sidesOf(name: Sides): number {
-  const number = NUMBERS[name.toLowerCase()];
+  const number = NUMBERS.get(name.toLowerCase());
   if (number === undefined) throw new TypeError(`side ${JSON.stringify(name)}: caller, callee or all`);
   return number;
 }
