@@ -350,6 +350,23 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** The same, and an INVITE goes to two targets. */
+  acts_fork: policy(() => ({
+    request(r) {
+      const [verb, ...words] = (r.$hdr('X-Do') ?? '').split(' ');
+      if (verb !== '' && r.has_totag()) {
+        const done = r.loose_route() && acts[verb!]!(r, words);
+        r.t_reply(done ? 200 : 500, done ? 'Done' : 'Not done');
+        return;
+      }
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$ru = CALLEE;
+      r.append_branch(CALLEE_2);
+      r.t_relay();
+    },
+  })),
+
   /** One call at a time for each caller. */
   limit: policy(() => ({
     request(r) {
