@@ -24,5 +24,11 @@ export type {
   RequestContext,
 } from './script/context.js';
 export { defaultRoutes } from './script/default-routes.js';
-export { type DialogEventName, type Routes, routes } from './script/routes.js';
+export {
+  type CallbackName,
+  type CallbackNews,
+  type DialogEventName,
+  type Routes,
+  routes,
+} from './script/routes.js';
 export { type Proxy, type StartOptions, start } from './server/embed.js';

@@ -4,6 +4,7 @@
  * One file, one default export, made by routes().  A route returns when it is done; what it returns does not matter
  * unless it is a promise.  [the manual's request, reply, failure, branch and event routes]
  */
+import { type ContextFields, DLGCB } from '../dialog/callbacks.js';
 import type {
   BranchContext,
   EventContext,
@@ -29,7 +30,23 @@ export type Routes = {
   readonly route?: Readonly<Record<string, Route<EventContext>>>;
   /** `dialog:start`, `dialog:end`, `dialog:failed`; `tm:local-request` before a request of our own goes out. */
   readonly event?: EventRoutes;
+  /** What every dialog tells, by the names of its callback types: `EARLY`, `REQ_WITHIN`, `RPC_CONTEXT`.  [manual 10] */
+  readonly callback?: CallbackRoutes;
 };
+
+/** What a callback is told beside its message and dialog, which are its context's. */
+export type CallbackNews = {
+  /** 1 downstream, 2 upstream, 0 neither. */
+  readonly direction: number;
+  /** EXPIRED: whether the call had been confirmed by its ACK.  RPC_CONTEXT, MI_CONTEXT: the fields to fill.  Else null. */
+  readonly data: boolean | ContextFields | null;
+};
+
+export type CallbackName = keyof typeof DLGCB;
+
+type CallbackRoutes = Partial<
+  Readonly<Record<CallbackName, (context: EventContext, news: CallbackNews) => unknown>>
+>;
 
 type EventRoutes = Partial<Readonly<Record<DialogEventName, Route<EventContext>>>> & {
   readonly [LOCAL_REQUEST]?: Route<LocalRequestContext>;
@@ -40,7 +57,7 @@ export type DialogEventName = 'dialog:start' | 'dialog:end' | 'dialog:failed';
 export const LOCAL_REQUEST = 'tm:local-request';
 
 const EVENT_NAMES: readonly string[] = ['dialog:start', 'dialog:end', 'dialog:failed', LOCAL_REQUEST];
-const KINDS: readonly string[] = ['request', 'failure', 'reply', 'branch', 'route', 'event'];
+const KINDS: readonly string[] = ['request', 'failure', 'reply', 'branch', 'route', 'event', 'callback'];
 /** Route numbers are kept in a word of the transaction. */
 const ROUTES_PER_KIND_MAX = 65_535;
 
@@ -79,6 +96,7 @@ export class RouteTable {
   readonly branch: NamedRoutes<BranchContext>;
   readonly route: NamedRoutes<EventContext>;
   readonly event: EventRoutes;
+  readonly callback: CallbackRoutes;
   /** Number of the reply route that runs for every answer, 0 if there is none. */
   readonly replyForAll: number;
 
@@ -92,6 +110,7 @@ export class RouteTable {
     this.branch = new NamedRoutes(definition.branch);
     this.route = new NamedRoutes(definition.route);
     this.event = definition.event ?? {};
+    this.callback = definition.callback ?? {};
     this.replyForAll = this.reply.numberOf('all');
   }
 }
@@ -115,6 +134,9 @@ function mistakeIn(definition: unknown): string | null {
       if (typeof route !== 'function') return `${kind} route ${name} is not a function`;
       if (kind === 'event' && !EVENT_NAMES.includes(name)) {
         return `there is no event ${name}; known are ${EVENT_NAMES.join(', ')}`;
+      }
+      if (kind === 'callback' && !(name in DLGCB)) {
+        return `there is no callback ${name}; known are ${Object.keys(DLGCB).join(', ')}`;
       }
     }
   }

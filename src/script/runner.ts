@@ -4,6 +4,7 @@
  * A route that throws costs its own request a 500 and nobody else anything.  A route that returns a promise is suspended
  * with its context and message until it settles; the synchronous case pays one test for this.
  */
+import { type DialogNews, DLGCB } from '../dialog/callbacks.js';
 import type { DialogEvents } from '../dialog/ports.js';
 import type { DialogTracker } from '../dialog/tracker.js';
 import type { Log } from '../log.js';
@@ -23,7 +24,7 @@ import {
   RequestContext,
 } from './context.js';
 import { authSettings } from './functions/auth.js';
-import { type DialogEventName, LOCAL_REQUEST, type RouteTable } from './routes.js';
+import { type CallbackName, type DialogEventName, LOCAL_REQUEST, type RouteTable } from './routes.js';
 
 export class ScriptRunner implements RouteScript, DialogEvents {
   private readonly w: Workspace;
@@ -62,6 +63,8 @@ export class ScriptRunner implements RouteScript, DialogEvents {
     this.branchContext = new BranchContext(surroundings, core.responses.storedPassage);
     this.replyContext = new ReplyContext(surroundings, core.inHand);
     this.eventContext = new EventContext(surroundings, this.w.newMessage());
+    for (const name of Object.keys(this.table.callback) as CallbackName[])
+      tracker.callbacks.register(null, DLGCB[name], (news) => this.callback(name, news));
   }
 
   get hasReplyForAll(): boolean {
@@ -189,6 +192,24 @@ export class ScriptRunner implements RouteScript, DialogEvents {
   private event(name: DialogEventName, message: Message | null): void {
     const run = this.table.event[name];
     if (run !== undefined) this.runEvent(name, run, message);
+  }
+
+  /** It sees the dialog and the message that it is about; whoever it comes in the midst of, sees its own again. */
+  private callback(name: CallbackName, news: DialogNews): void {
+    const { tracker } = this.surroundings!;
+    const context = this.eventContext!;
+    const message = news.reply ?? news.request;
+    const before = context.bound;
+    tracker.enter(news.index, news.generation, news.direction);
+    context.bind(message);
+    try {
+      refusePromise(this.table.callback[name]!(context, { direction: news.direction, data: news.data }));
+    } catch (error) {
+      this.fault(name, message, error);
+    } finally {
+      context.bind(before);
+      tracker.leave();
+    }
   }
 
   private runEvent(name: string, run: (context: EventContext) => unknown, message: Message | null): void {

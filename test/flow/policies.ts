@@ -367,6 +367,25 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** Listeners of every dialog, which see it and the message that they are told of. */
+  callbacks: policy((_, note) => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_relay();
+    },
+    callback: {
+      CREATED: (d) => note(`created-${d.$rm}-${d.$dlg('state')}`, d.$ci),
+      EARLY: (d, { direction }) => note(`early-${d.$rs}-${direction}`, d.$ci),
+      CONFIRMED_NA: (d) => note(`na-${d.$rs}`, d.$ci),
+      REQ_WITHIN(d, { direction }) {
+        note(`within-${d.$rm}-${direction}`, d.$ci);
+        throw new Error('costs nobody anything');
+      },
+      TERMINATED: (d, { direction }) => note(`over-${d.$dlg('state')}-${direction}`, d.$ci),
+    },
+  })),
+
   /** One call at a time for each caller. */
   limit: policy(() => ({
     request(r) {
