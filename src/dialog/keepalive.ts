@@ -64,6 +64,11 @@ export class KeepAlive {
     this.log = log;
   }
 
+  /** Some were left for the next tick. */
+  get isBehind(): boolean {
+    return !this.isWhole;
+  }
+
   /** Every ka_timer seconds: probes what is due, a bounded number of calls with each tick. */
   tick(): void {
     if (!isProbing(this.params)) return;

@@ -47,6 +47,7 @@ import {
   W_TO_URI_OFF,
 } from '../sip/words.js';
 import { Bridge } from './bridge.js';
+import { ByHand } from './by-hand.js';
 import { Callbacks, type ContextFields, DLGCB } from './callbacks.js';
 import { DialogContext } from './context.js';
 import { CookieReader, writeCookie } from './cookie.js';
@@ -129,6 +130,10 @@ const ASK_FOR_STEPS = 3;
 
 /** Members of a profile that are fetched at a time. */
 const MEMBERS_AT_A_TIME = 256;
+/** Dialogs of one Call-ID that are looked at. */
+const SAME_CALL_ID_MAX = 256;
+/** Call-ID, two tags, direction. */
+const FIND_CALL_WORDS = 7;
 /** Contexts kept for the next suspended route. */
 const SPARE_CONTEXTS_MAX = 64;
 /** What the log calls a cookie that was not believed. */
@@ -158,6 +163,7 @@ export class DialogTracker implements Owners {
   readonly refer: Refer;
   readonly bridge: Bridge;
   readonly inquiry: Inquiry;
+  readonly byHand: ByHand;
 
   private readonly native: Shard;
   private readonly memory: ShardMemory;
@@ -222,6 +228,7 @@ export class DialogTracker implements Owners {
     this.refer = new Refer(this.desk, sender, params);
     this.bridge = new Bridge(sender, params, random, log);
     this.inquiry = new Inquiry(this.desk, sender, params);
+    this.byHand = new ByHand(this.desk, observedSource);
     const ownText = parts.answeredText ?? (() => this.storedRequestText());
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.keepAlive, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
@@ -424,7 +431,7 @@ export class DialogTracker implements Owners {
 
   /** The last tick left some for the next, which should come soon. */
   get isBehind(): boolean {
-    return this.due?.isBehind ?? false;
+    return this.due !== null && (this.due.isBehind || this.keepAlive.isBehind);
   }
 
   // ---- Owners ------------------------------------------------------------------------------------------------------
@@ -528,6 +535,27 @@ export class DialogTracker implements Owners {
     records.setText(X_ARGS + 4, mark + callId.length + fromTag.length, toTag.length);
     x[X_ARGS + 6] = 0;
     return this.native.dialogFindByCallId() === STATUS.ok;
+  }
+
+  /** Puts the one answered dialog of a Call-ID in hand; false: there is none, or there are several. */
+  loadByCallId(callId: string): boolean {
+    const { memory, native, records, x } = this;
+    const { scratch } = memory;
+    const mark = scratch.at;
+    let index = 0;
+    let generation = 0;
+    let isOnly = callId !== '' && records.write(callId);
+    scratch.at = mark;
+    for (let nth = 0; isOnly && nth < SAME_CALL_ID_MAX; nth++) {
+      for (let n = X_ARGS; n < X_ARGS + FIND_CALL_WORDS; n++) x[n] = 0;
+      records.setText(X_ARGS, mark, callId.length);
+      if (native.dialogFindCall(nth) !== STATUS.ok) break;
+      if (x[D_STATE] !== CONFIRMED && x[D_STATE] !== CONFIRMED_NO_ACK) continue;
+      isOnly = index === 0;
+      index = records.index;
+      generation = records.generation;
+    }
+    return isOnly && records.load(index, generation);
   }
 
   /** dlg_set_timeout_by_profile(): of every member of a profile, or of one value, that rings or is up. */

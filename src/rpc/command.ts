@@ -29,9 +29,9 @@ export class Fault {
 
 /** An array too long to be built at once: doors write page after page, as fast as the reader reads. */
 export class Pages {
-  readonly pages: Iterable<readonly unknown[]>;
+  readonly pages: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>;
 
-  constructor(pages: Iterable<readonly unknown[]>) {
+  constructor(pages: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>) {
     this.pages = pages;
   }
 }

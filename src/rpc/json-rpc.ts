@@ -120,7 +120,7 @@ async function* written(response: JSONRPCResponse): AsyncGenerator<string> {
   } else if (response.result instanceof Pages) {
     yield '{"jsonrpc":"2.0","result":[';
     let before = '';
-    for (const page of response.result.pages) {
+    for await (const page of response.result.pages) {
       if (page.length > 0) yield before + page.map((item) => JSON.stringify(item)).join(',');
       if (page.length > 0) before = ',';
       // Others get their turn between two pages, however many there are.

@@ -4,6 +4,8 @@
  * Whoever assembles the product implements EngineView; commands/ read it, every door prints what they return.
  * What only looks is synchronous and bounded: a page, one dialog, one table of numbers.
  */
+
+import type { ContextFields } from '../dialog/callbacks.js';
 import type { DialogView } from '../dialog/dialog.js';
 import type { EndResult } from '../dialog/ending.js';
 import type { DialogPage, WholeDialog } from '../dialog/reader.js';
@@ -21,6 +23,9 @@ export type EndOutcome =
   | 'bad_headers'
   /** The worker of the call does not answer. */
   | 'not_now';
+
+/** How a command to force a state came out; 'ended': it had ended, and stays so. */
+export type StateOutcome = 'done' | 'gone' | 'ended' | 'not_now';
 
 /** One pool of the shared segment, counted in its own units (records or blocks). */
 export type PoolUsage = {
@@ -65,6 +70,10 @@ export interface EngineView {
   end(entry: number, id: number, headers: string): Promise<EndOutcome>;
   /** Ends the dialogs with this Call-ID, and these tags unless they are null. */
   terminate(callId: string, fromTag: string | null, toTag: string | null): Promise<EndOutcome>;
+  /** Forces the state of the dialog of an address; nothing follows from it. */
+  setState(entry: number, id: number, state: number): Promise<StateOutcome>;
+  /** What listeners add to a listing of each of these dialogs; of one whose worker does not answer, nothing. */
+  contextFields(dialogs: readonly DialogView[]): Promise<readonly ContextFields[]>;
   /** Calls `from`, by way of `outbound` unless that is '', and refers it to `to`; sdp null: on hold. */
   bridge(from: string, to: string, outbound: string, sdp: string | null): Promise<boolean>;
 }

@@ -52,6 +52,7 @@ import {
 import { formatAddress } from '../transport/address.js';
 import type { AvpBook } from './avps.js';
 import { type AuthSettings, uac_auth } from './functions/auth.js';
+import { dlg_set_state, dlg_update_contact, dlg_update_socket } from './functions/by-hand.js';
 import { dlg_isflagset, dlg_resetflag, dlg_setflag } from './functions/flags.js';
 import { dlg_get, dlg_get_var, dlg_set_var, is_known_dlg, targetOf } from './functions/lookup.js';
 import { dlg_manage } from './functions/manage.js';
@@ -63,7 +64,14 @@ import {
   unset_dlg_profile,
 } from './functions/profile.js';
 import { dlg_reset_property, dlg_set_property } from './functions/property.js';
-import { dlg_bridge, dlg_bye, dlg_refer, dlg_req_within } from './functions/requests.js';
+import {
+  dlg_bridge,
+  dlg_bye,
+  dlg_refer,
+  dlg_refer_cid,
+  dlg_refer_did,
+  dlg_req_within,
+} from './functions/requests.js';
 import type { OneSide, Sides } from './functions/sides.js';
 import { dlg_set_timeout, dlg_set_timeout_by_profile } from './functions/timeout.js';
 import type { RouteTable } from './routes.js';
@@ -316,6 +324,31 @@ export class MessageContext {
   /** Refers one side to an address: REFER, and when that is answered, BYE. */
   dlg_refer(side: OneSide, address: string): boolean {
     return dlg_refer(this.s.tracker, side, address);
+  }
+
+  /** dlg_refer() for the dialog with this address. */
+  dlg_refer_did(entry: number, id: number, side: OneSide, address: string): boolean {
+    return dlg_refer_did(this.s.tracker, entry, id, side, address);
+  }
+
+  /** dlg_refer() for the one answered dialog with this Call-ID. */
+  dlg_refer_cid(callId: string, side: OneSide, address: string): boolean {
+    return dlg_refer_cid(this.s.tracker, callId, side, address);
+  }
+
+  /** Forces the dialog's state: unconfirmed, early, answered (no ACK yet), confirmed, deleted; nothing follows from it. */
+  dlg_set_state(state: string): boolean {
+    return dlg_set_state(this.s.tracker, state);
+  }
+
+  /** The sender of the message is reached at its Contact from now on. */
+  dlg_update_contact(): boolean {
+    return dlg_update_contact(this.s.tracker, this.message);
+  }
+
+  /** Requests of our own to the message's sender leave from the socket that it came to. */
+  dlg_update_socket(): boolean {
+    return dlg_update_socket(this.s.tracker, this.message);
   }
 
   /** Calls `from`, by way of `op` unless that is '', and refers it to `to`. */
@@ -801,6 +834,31 @@ export class RequestContext extends MessageContext {
     return super.dlg_refer(side, address);
   }
 
+  override dlg_refer_did(entry: number, id: number, side: OneSide, address: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_refer_did(entry, id, side, address), false);
+    return super.dlg_refer_did(entry, id, side, address);
+  }
+
+  override dlg_refer_cid(callId: string, side: OneSide, address: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_refer_cid(callId, side, address), false);
+    return super.dlg_refer_cid(callId, side, address);
+  }
+
+  override dlg_set_state(state: string): boolean {
+    if (this.waiting) return this.late(() => super.dlg_set_state(state), false);
+    return super.dlg_set_state(state);
+  }
+
+  override dlg_update_contact(): boolean {
+    if (this.waiting) return this.late(() => super.dlg_update_contact(), false);
+    return super.dlg_update_contact();
+  }
+
+  override dlg_update_socket(): boolean {
+    if (this.waiting) return this.late(() => super.dlg_update_socket(), false);
+    return super.dlg_update_socket();
+  }
+
   override dlg_bridge(from: string, to: string, op: string): boolean {
     if (this.waiting) return this.late(() => super.dlg_bridge(from, to, op), false);
     return super.dlg_bridge(from, to, op);
@@ -945,6 +1003,11 @@ export class EventContext extends MessageContext {
 
   bind(message: Message | null): void {
     this.message = message ?? this.none;
+  }
+
+  /** The message that it is about, null: none. */
+  get bound(): Message | null {
+    return this.hasMessage ? this.message : null;
   }
 
   /** Whether a message made the event; the message variables are empty without one. */

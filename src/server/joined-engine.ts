@@ -5,12 +5,13 @@
  * sends requests is asked of the worker that owns the dialog.
  */
 import type { Clock } from '../clock.js';
+import type { ContextFields } from '../dialog/callbacks.js';
 import type { DialogView } from '../dialog/dialog.js';
 import { DELETED } from '../dialog/machine.js';
 import type { ProfileParams } from '../dialog/profile.js';
 import { type DialogPage, DialogReader, type DialogSource } from '../dialog/reader.js';
 import { addon, type SegmentId } from '../memory/addon.js';
-import type { EndOutcome, EngineView, SegmentUsage, Wanted } from '../rpc/ports.js';
+import type { EndOutcome, EngineView, SegmentUsage, StateOutcome, Wanted } from '../rpc/ports.js';
 import type { Ask } from './commands.js';
 
 /** Bytes of the records themselves; their texts are the arena's.  [native/core/layout.h] */
@@ -77,6 +78,32 @@ export class JoinedEngine implements EngineView {
       if (outcome === 'gone' || outcome === 'ended') outcome = one;
     }
     return outcome;
+  }
+
+  async setState(entry: number, id: number, state: number): Promise<StateOutcome> {
+    try {
+      const done = await this.ask(this.ownerOf(entry), { kind: 'set_state', entry, id, state });
+      return done === 'gone' ? 'gone' : done === true ? 'done' : 'ended';
+    } catch {
+      return 'not_now';
+    }
+  }
+
+  async contextFields(dialogs: readonly DialogView[]): Promise<readonly ContextFields[]> {
+    const fields: ContextFields[] = dialogs.map(() => ({}));
+    const asked = Array.from({ length: this.workers }, async (_, owner) => {
+      const places = [...dialogs.keys()].filter((n) => this.ownerOf(dialogs[n]!.h_entry) === owner);
+      if (places.length === 0) return;
+      const addresses = places.map((n) => ({ entry: dialogs[n]!.h_entry, id: dialogs[n]!.h_id }));
+      try {
+        const answer = await this.ask(owner, { kind: 'context', dialogs: addresses });
+        for (const [at, n] of places.entries()) fields[n] = (answer as readonly ContextFields[])[at] ?? {};
+      } catch {
+        // Whoever lists sees the dialogs all the same.
+      }
+    });
+    await Promise.all(asked);
+    return fields;
   }
 
   async bridge(from: string, to: string, outbound: string, sdp: string | null): Promise<boolean> {

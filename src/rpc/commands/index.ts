@@ -3,10 +3,12 @@
  */
 import { type Command, command } from '../command.js';
 import { uptime, version } from './core.js';
+import { dumpFile } from './dump.js';
 import { bridgeDialog, endDialog, terminateDialog } from './end.js';
-import { listDialog, listDialogs, statsActive } from './list.js';
-import { briefing, isAlive, listMatch } from './look.js';
+import { listDialog, listDialogCtx, listDialogs, listDialogsCtx, statsActive } from './list.js';
+import { briefing, isAlive, listMatch, listMatchCtx } from './look.js';
 import { profileGetSize, profileList } from './profile.js';
+import { setState } from './state.js';
 import { getStatistics, shmmem } from './statistics.js';
 
 const listMethods = command({
@@ -21,10 +23,15 @@ const listMethods = command({
 export const COMMANDS: readonly Command[] = [
   listDialogs,
   listDialog,
+  listDialogsCtx,
+  listDialogCtx,
   statsActive,
   listMatch,
+  listMatchCtx,
   briefing,
   isAlive,
+  setState,
+  dumpFile,
   endDialog,
   terminateDialog,
   bridgeDialog,

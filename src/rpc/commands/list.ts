@@ -38,6 +38,28 @@ export const listDialog = command({
   },
 });
 
+export const listDialogsCtx = command({
+  name: 'dlg.list_ctx',
+  mi: 'dlg_list_ctx',
+  section: '8.2, 9.2',
+  doc: 'All dialogs, in all states, each with the fields that listeners of RPC_CONTEXT and MI_CONTEXT add.',
+  params: {},
+  run: ({ view }) => new Pages(withContext(view, everyDialog(view))),
+});
+
+export const listDialogCtx = command({
+  name: 'dlg.dlg_list_ctx',
+  section: '8.2, 9.4',
+  doc: 'The dialog with this Call-ID, and this tag if it is given, as dlg.list_ctx shows it; a list when there are several.',
+  params: { callid: text, from_tag: optional(text) },
+  async run({ view }, { callid, from_tag }) {
+    const found = view.find(callid, from_tag ?? null);
+    if (found.length === 0) return new Fault(404, 'Dialog not found');
+    const filled = await filledIn(view, found);
+    return filled.length > 1 ? filled : filled[0]!;
+  },
+});
+
 export const statsActive = command({
   name: 'dlg.stats_active',
   section: 'beyond the manual',
@@ -56,4 +78,18 @@ export function* everyDialog(view: EngineView): Generator<readonly DialogView[]>
     yield page.dialogs;
     cursor = page.next;
   }
+}
+
+/** Pages of dialogs with what listeners add to each. */
+export async function* withContext(
+  view: EngineView,
+  pages: Iterable<readonly DialogView[]>,
+): AsyncGenerator<readonly object[]> {
+  for (const dialogs of pages) yield dialogs.length === 0 ? [] : await filledIn(view, dialogs);
+}
+
+/** A listener's field never stands in place of the dialog's own. */
+async function filledIn(view: EngineView, dialogs: readonly DialogView[]): Promise<readonly object[]> {
+  const fields = await view.contextFields(dialogs);
+  return dialogs.map((dialog, n) => ({ ...dialog, ...fields[n], ...dialog }));
 }

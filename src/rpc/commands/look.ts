@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { command, Fault, optional, Pages, text, u32 } from '../command.js';
 import type { DialogView, EngineView, Wanted, WholeDialog } from '../ports.js';
-import { everyDialog, PAGE_DIALOGS } from './list.js';
+import { everyDialog, PAGE_DIALOGS, withContext } from './list.js';
 
 const ANSWERED = 4;
 const BRIEF_DEFAULT = 'ftcFT';
@@ -21,43 +21,67 @@ export const isAlive = command({
   },
 });
 
+const MATCH = {
+  key: Type.Union([
+    Type.Literal('ruri'),
+    Type.Literal('furi'),
+    Type.Literal('turi'),
+    Type.Literal('callid'),
+    Type.Literal('start_ts'),
+  ]),
+  op: Type.Union([
+    Type.Literal('eq'),
+    Type.Literal('re'),
+    Type.Literal('sw'),
+    Type.Literal('gt'),
+    Type.Literal('lt'),
+  ]),
+  value: text,
+  limit: optional(u32),
+};
+
 export const listMatch = command({
   name: 'dlg.list_match',
   section: 'beyond the manual',
   doc:
     'Dialogs whose ruri, furi, turi or callid equals (eq), begins with (sw) or matches (re) a value, ' +
     'or whose start_ts lies above (gt) or below (lt) it; at most so many.',
-  params: {
-    key: Type.Union([
-      Type.Literal('ruri'),
-      Type.Literal('furi'),
-      Type.Literal('turi'),
-      Type.Literal('callid'),
-      Type.Literal('start_ts'),
-    ]),
-    op: Type.Union([
-      Type.Literal('eq'),
-      Type.Literal('re'),
-      Type.Literal('sw'),
-      Type.Literal('gt'),
-      Type.Literal('lt'),
-    ]),
-    value: text,
-    limit: optional(u32),
-  },
-  async run({ view }, { key, op, value, limit }) {
-    const wanted = key === 'start_ts' ? byTime(op, value) : byText(key, op, value);
-    if (wanted === null) return new Fault(500, `Invalid parameters: ${key} ${op} ${value}`);
-    const pages = matching(view, wanted, limit ?? 0);
-    for (;;) {
-      const { done, value: page } = pages.next();
-      if (done === true) return new Fault(404, 'Not found');
-      if (page.length > 0) return new Pages(startingWith(page, pages));
-      // Whoever looks at many for none lets others have their turn.
-      await nextTurn();
-    }
+  params: MATCH,
+  async run({ view }, given) {
+    const pages = await found(view, given);
+    return pages instanceof Fault ? pages : new Pages(pages);
   },
 });
+
+export const listMatchCtx = command({
+  name: 'dlg.list_match_ctx',
+  section: 'beyond the manual',
+  doc: 'The same, each with the fields that listeners add.',
+  params: MATCH,
+  async run({ view }, given) {
+    const pages = await found(view, given);
+    return pages instanceof Fault ? pages : new Pages(withContext(view, pages));
+  },
+});
+
+type Match = { readonly key: string; readonly op: string; readonly value: string; readonly limit?: number };
+
+/** Pages of what matches, the first of them not empty; or why there are none. */
+async function found(
+  view: EngineView,
+  { key, op, value, limit }: Match,
+): Promise<Iterable<readonly DialogView[]> | Fault> {
+  const wanted = key === 'start_ts' ? byTime(op, value) : byText(key, op, value);
+  if (wanted === null) return new Fault(500, `Invalid parameters: ${key} ${op} ${value}`);
+  const pages = matching(view, wanted, limit ?? 0);
+  for (;;) {
+    const { done, value: page } = pages.next();
+    if (done === true) return new Fault(404, 'Not found');
+    if (page.length > 0) return startingWith(page, pages);
+    // Whoever looks at many for none lets others have their turn.
+    await nextTurn();
+  }
+}
 
 export const briefing = command({
   name: 'dlg.briefing',

@@ -1,5 +1,6 @@
 /** Requests that scripts have us send inside calls, and calls that we make.  [manual 6.8, 6.9, 6.11; spec 13.2] */
 import type { DialogTracker } from '../../dialog/tracker.js';
+import { STATUS } from '../../memory/addon.js';
 import { type OneSide, oneSideOf, type Sides, sidesOf } from './sides.js';
 
 /**
@@ -18,6 +19,32 @@ export function dlg_refer(tracker: DialogTracker, side: OneSide, address: string
   const number = oneSideOf(side);
   const { index, generation } = tracker.context;
   return index !== 0 && tracker.refer.refer(index, generation, number, address);
+}
+
+/** The same for the dialog with this address. */
+export function dlg_refer_did(
+  tracker: DialogTracker,
+  entry: number,
+  id: number,
+  side: OneSide,
+  address: string,
+): boolean {
+  const { records, refer } = tracker;
+  const number = oneSideOf(side);
+  if (records.native.dialogFindById(entry, id) !== STATUS.ok) return false;
+  return refer.refer(records.index, records.generation, number, address);
+}
+
+/** The same for the answered dialog with this Call-ID; false too if there are several. */
+export function dlg_refer_cid(
+  tracker: DialogTracker,
+  callId: string,
+  side: OneSide,
+  address: string,
+): boolean {
+  const { records, refer } = tracker;
+  const number = oneSideOf(side);
+  return tracker.loadByCallId(callId) && refer.refer(records.index, records.generation, number, address);
 }
 
 /** Calls `from`, by way of `op` unless that is '', and refers it to `to`.  True: the INVITE is under way. */

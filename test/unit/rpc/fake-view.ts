@@ -1,5 +1,5 @@
 /** An engine made of a list of dialogs. */
-import type { DialogView, EndOutcome, EngineView, Wanted } from '../../../dist/rpc/ports.js';
+import type { DialogView, EndOutcome, EngineView, StateOutcome, Wanted } from '../../../dist/rpc/ports.js';
 
 export function dialog(number: number, changes: Partial<DialogView> = {}): DialogView {
   return {
@@ -97,6 +97,17 @@ export class FakeView implements EngineView {
   async terminate(...args: readonly unknown[]) {
     this.asked.push(['terminate', ...args]);
     return this.outcome;
+  }
+
+  stateOutcome: StateOutcome = 'done';
+
+  async setState(...args: readonly unknown[]) {
+    this.asked.push(['setState', ...args]);
+    return this.stateOutcome;
+  }
+
+  async contextFields(dialogs: readonly DialogView[]) {
+    return dialogs.map((d) => ({ tariff: `t${d.h_id}`, state: 'not theirs' }));
   }
 
   async bridge(...args: readonly unknown[]) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
 import { systemClock } from '../../../dist/clock.js';
+import { DLGCB } from '../../../dist/dialog/callbacks.js';
 import { type Ask, obey } from '../../../dist/server/commands.js';
 import { JoinedEngine } from '../../../dist/server/joined-engine.js';
 import { inWorld, type World } from '../dialog/world.js';
@@ -67,5 +68,62 @@ describe('what management asks of shards', () => {
       assert.equal(await engine.end(h_entry, h_id, ''), 'not_now');
       assert.equal(await engine.bridge('sip:a@h', 'sip:b@h', '', null), false);
       assert.equal(world.dialog().state, 4);
+    }));
+
+  test('what listeners add to a listing, in the order of the dialogs [manual 8.2, 9.2]', () =>
+    inWorld([], async (world) => {
+      world.answered();
+      world.initial({ from: 'a9' });
+      const [first, second] = world.dialogs();
+      world.tracker.callbacks.register(null, DLGCB.RPC_CONTEXT, ({ data, index }) => {
+        (data as Record<string, unknown>).record = index;
+      });
+      world.tracker.callbacks.register(null, DLGCB.MI_CONTEXT, ({ data }) => {
+        (data as Record<string, unknown>).mi = 1;
+      });
+      const asked: number[] = [];
+      const gone = { ...first!, h_id: first!.h_id + 1000 };
+      const fields = await engineOf(world, asked).contextFields([second!, gone, first!]);
+      assert.deepEqual(fields[1], {});
+      assert.deepEqual(
+        [fields[0], fields[2]].map((one) => [typeof one!.record, one!.mi]),
+        [
+          ['number', 1],
+          ['number', 1],
+        ],
+      );
+      assert.notEqual(fields[0]!.record, fields[2]!.record);
+      assert.deepEqual(asked, [Math.floor((first!.h_entry * 4) / 4096)]);
+      const nobody = new JoinedEngine(world.segment, world.config.params.dialog, systemClock);
+      assert.deepEqual(await nobody.contextFields([first!]), [{}]);
+    }));
+
+  test('a state is forced, and nothing follows from it [spec 13.3]', () =>
+    inWorld([], async (world) => {
+      world.answered();
+      const { h_entry, h_id } = world.dialog();
+      let told = 0;
+      world.tracker.callbacks.register(null, DLGCB.TERMINATED | DLGCB.EXPIRED | DLGCB.FAILED, () => {
+        told += 1;
+      });
+      const engine = engineOf(world);
+      assert.equal(await engine.setState(h_entry, h_id, 3), 'done');
+      assert.equal(world.dialog().state, 3);
+      assert.equal(await engine.setState(h_entry, h_id, 6), 'ended');
+      assert.equal(await engine.setState(h_entry, h_id, 5), 'done');
+      assert.equal(world.statistic('active_dialogs'), 0);
+      assert.deepEqual(world.sent, []);
+      assert.equal(told, 0);
+      assert.equal(await engine.setState(h_entry, h_id + 1, 5), 'gone');
+    }));
+
+  test('a call forced up has a deadline', () =>
+    inWorld([], async (world) => {
+      world.initial();
+      const { h_entry, h_id } = world.dialog();
+      assert.equal(await engineOf(world).setState(h_entry, h_id, 4), 'done');
+      const { state, start_ts, timeout } = world.dialog();
+      assert.equal(state, 4);
+      assert.ok(start_ts > 0 && timeout >= start_ts + 43_199);
     }));
 });
