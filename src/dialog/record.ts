@@ -7,7 +7,7 @@
 import type { Shard } from '../memory/addon.js';
 import { STATUS } from '../memory/addon.js';
 import type { ShardMemory } from '../memory/shard-memory.js';
-import { constant, D_GENERATION, D_INDEX, X_ARGS } from '../memory/words.js';
+import { constant, D_GENERATION, D_INDEX, D_MARKS, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import {
   W_CALL_ID_LEN,
@@ -204,6 +204,14 @@ export class Records {
     for (let n = A_FIELDS; n < A_FIELDS + CHANGE_ARGUMENT_WORDS; n++) x[n] = 0;
     x[A_FIELDS] = fields;
     x[A_EXPECTED_STATE] = expectedState;
+  }
+
+  /** The deadline of the change begun is meant: the one that keep-alive saved of the dialog in hand is forgotten. */
+  forgetSavedDue(): void {
+    const { x } = this;
+    if ((x[D_MARKS]! & MARK_SHORTENED) === 0) return;
+    x[A_FIELDS]! |= CHANGE_SAVED_DUE | CHANGE_MARKS;
+    x[A_MARKS_CLEAR] = MARK_SHORTENED;
   }
 
   change(index: number, generation: number): number {

@@ -596,6 +596,7 @@ export class DialogTracker implements Owners {
       x[record.A_LIFETIME] = seconds;
       x[record.A_DUE] = this.lifetime.dueAtSet(state, native.nowBootSeconds(), seconds, sinceAnswer);
       x[record.A_FLAGS_SET] = record.FLAG_CHANGED;
+      if (runs) records.forgetSavedDue();
       const status = records.change(index, generation);
       if (status !== STATUS.conflict) return status === STATUS.ok;
       if (!records.load(index, generation)) return false;

@@ -125,6 +125,7 @@ export class RequestsWithin {
     x[record.A_PROPERTIES_SET] = record.PROPERTY_PRACK;
     x[record.A_CALLER_CSEQ] = message.cseq;
     x[record.A_CALLEE_CSEQ] = message.cseq;
+    if ((fields & record.CHANGE_DUE) !== 0) records.forgetSavedDue();
     return records.change(index, generation);
   }
 

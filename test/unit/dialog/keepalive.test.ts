@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
 import { D_DUE, D_KA_DUE } from '../../../dist/memory/words.js';
 import { dlg_reset_property, dlg_set_property } from '../../../dist/script/functions/property.js';
+import { dlg_set_timeout } from '../../../dist/script/functions/timeout.js';
 import { assertNothingLeft, inWorld, type Parts, type World } from './world.js';
 
 const SET = ['dialog:ka_timer=1', 'dialog:ka_interval=30'];
@@ -280,6 +281,33 @@ describe('a side that does not answer [spec 3.6]', () => {
       assert.equal(left(world), 10);
       world.sequential({ method: 'INFO', cseq: 9 });
       assert.equal(left(world), before);
+    }));
+
+  test('a lifetime that somebody sets meanwhile stands: no answer brings the earlier one back', () =>
+    inWorld([...SET, 'dialog:timeout_avp=$avp(t)'], (world) => {
+      call(world, 'ka-src');
+      world.wait(31);
+      world.answerOwn(0, 408);
+      inScript(world, () => dlg_set_timeout(world.tracker, world.message({ to: 'b2' }), 50), {
+        from: 'b2',
+        to: 'a1',
+        cseq: 3,
+      });
+      assert.equal(left(world), 50);
+      world.sequential({ method: 'INFO', cseq: 9 });
+      assert.equal(left(world), 50);
+      world.wait(31);
+      world.answerOwn(1, 408);
+      assert.equal(left(world), 10);
+      const info = world.message({ method: 'INFO', from: 'b2', to: 'a1', cseq: 4 });
+      world.tracker.begin(info);
+      world.tracker.context.avpSeconds = 40;
+      world.tracker.manage(info);
+      world.tracker.scriptEnded(info, false);
+      assert.equal(left(world), 40);
+      world.wait(31);
+      world.answerOwn(2, 200);
+      assert.equal(left(world), 9);
     }));
 
   test('a call that ends sooner anyway is not prolonged', () =>
