@@ -175,7 +175,7 @@ TEST_CASE_FIXTURE(Fixture, "extra: a change of the deadline clears the route's m
   attach();
   load(handle);
   CHECK(words[kDMarks] == kMarkRouteDone);
-  CHECK(table.change(handle, marks(8, 0), words) == Status::kOutOfRange);
+  CHECK(table.change(handle, marks(kMarkAll + 1, 0), words) == Status::kOutOfRange);
   CHECK(table.change(handle, marks(0, 0x100), words) == Status::kOutOfRange);
   sound();
 }
@@ -282,7 +282,8 @@ TEST_CASE_FIXTURE(Fixture, "extra: numbers are taken and mapped in each directio
   CHECK(take(handle, kDownstream) == 9);  // the BYE again, with credentials
   sound();
   (void)table.bye_answered(handle, 3);
-  table.drop(handle);
+  table.drop(handle);  // what attach kept for the effects ...
+  table.drop(handle);  // ... and for the BYEs
   CHECK(t.segment->used_bytes() == 0);
   CHECK(table.take_cseq(handle, kUpstream, 0, &number) == Status::kNotFound);
 }
