@@ -7,7 +7,7 @@
 import { constant } from '../memory/words.js';
 import { DELETED } from './machine.js';
 import { NO_CSEQ } from './record.js';
-import type { Call, Side } from './requests.js';
+import type { Call } from './requests.js';
 
 /** A dialog's address: hash entry and id. */
 export type DialogAddress = { readonly entry: number; readonly id: number };
@@ -88,6 +88,22 @@ export const TEXT_TIMEOUT_ROUTE = constant('TextTimeoutRoute');
 export const TEXT_CALLER_SOURCE = constant('TextCallerSource');
 export const TEXT_CALLEE_SOURCE = constant('TextCalleeSource');
 const TEXT_COUNT = constant('TextCount');
+/** Whether a text, by its number, is part of a Call. */
+const CALL_TEXTS = Array.from({ length: TEXT_COUNT }, (_, number) =>
+  [
+    TEXT_CALL_ID,
+    TEXT_FROM_URI,
+    TEXT_TO_URI,
+    TEXT_CALLER_TAG,
+    TEXT_CALLEE_TAG,
+    TEXT_CALLER_CONTACT,
+    TEXT_CALLEE_CONTACT,
+    TEXT_CALLER_ROUTE_SET,
+    TEXT_CALLEE_ROUTE_SET,
+    TEXT_CALLER_SOURCE,
+    TEXT_CALLEE_SOURCE,
+  ].includes(number),
+);
 
 const DIALOG_WORDS = constant('DialogWords');
 const WORD = {
@@ -182,44 +198,28 @@ export function readSnapshotProfiles(bytes: Buffer, at: number): readonly Profil
 
 /** What requests to the sides of the snapshot at `at` are made of. */
 export function readCall(bytes: Buffer, at: number): Call {
-  const word = (number: number): number => bytes.readUInt32LE(at + 4 * number);
   const texts = new TextReader(bytes, at + 4 * DIALOG_WORDS, 'latin1');
-  const text = Array.from({ length: TEXT_COUNT }, () => texts.next());
-  const side = (
-    uri: number,
-    tag: number,
-    contact: number,
-    routeSet: number,
-    source: number,
-    socket: number,
-  ): Side => ({
-    uri: text[uri]!,
-    tag: text[tag]!,
-    contact: text[contact]!,
-    routeSet: text[routeSet]!,
-    source: text[source]!,
-    socket: word(socket),
-  });
+  const text = CALL_TEXTS.map((isWanted) => (isWanted ? texts.next() : texts.skip()));
   return {
-    index: word(WORD.index),
-    generation: word(WORD.generation),
+    index: bytes.readUInt32LE(at + 4 * WORD.index),
+    generation: bytes.readUInt32LE(at + 4 * WORD.generation),
     callId: text[TEXT_CALL_ID]!,
-    caller: side(
-      TEXT_FROM_URI,
-      TEXT_CALLER_TAG,
-      TEXT_CALLER_CONTACT,
-      TEXT_CALLER_ROUTE_SET,
-      TEXT_CALLER_SOURCE,
-      WORD.callerSocket,
-    ),
-    callee: side(
-      TEXT_TO_URI,
-      TEXT_CALLEE_TAG,
-      TEXT_CALLEE_CONTACT,
-      TEXT_CALLEE_ROUTE_SET,
-      TEXT_CALLEE_SOURCE,
-      WORD.calleeSocket,
-    ),
+    caller: {
+      uri: text[TEXT_FROM_URI]!,
+      tag: text[TEXT_CALLER_TAG]!,
+      contact: text[TEXT_CALLER_CONTACT]!,
+      routeSet: text[TEXT_CALLER_ROUTE_SET]!,
+      source: text[TEXT_CALLER_SOURCE]!,
+      socket: bytes.readUInt32LE(at + 4 * WORD.callerSocket),
+    },
+    callee: {
+      uri: text[TEXT_TO_URI]!,
+      tag: text[TEXT_CALLEE_TAG]!,
+      contact: text[TEXT_CALLEE_CONTACT]!,
+      routeSet: text[TEXT_CALLEE_ROUTE_SET]!,
+      source: text[TEXT_CALLEE_SOURCE]!,
+      socket: bytes.readUInt32LE(at + 4 * WORD.calleeSocket),
+    },
   };
 }
 
@@ -244,13 +244,14 @@ class TextReader {
   next(): string {
     const from = this.at + 4;
     const length = this.bytes.readUInt32LE(this.at);
-    this.skip();
-    return this.bytes.toString(this.reading, from, from + length);
+    this.at = from + ((length + 3) & ~3);
+    return length === 0 ? '' : this.bytes.toString(this.reading, from, from + length);
   }
 
-  skip(): void {
-    const length = this.bytes.readUInt32LE(this.at);
-    this.at += 4 + ((length + 3) & ~3);
+  /** Passes over one text. */
+  skip(): '' {
+    this.at += 4 + ((this.bytes.readUInt32LE(this.at) + 3) & ~3);
+    return '';
   }
 }
 

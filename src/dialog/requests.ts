@@ -93,7 +93,7 @@ export function requestWithin(call: Call, side: number, method: string, wanted: 
   if (!MAX_FORWARDS.test(headers)) lines.push('Max-Forwards: 70');
   if (body !== '') lines.push(`Content-Type: ${wanted.contentType ?? 'application/octet-stream'}`);
   lines.push(`Content-Length: ${body.length}`);
-  if (lines.some((line) => BREAKS_LINE.test(line))) return null;
+  if (BREAKS_LINE.test(lines.join(''))) return null;
   const text = `${lines.join('\r\n')}\r\n${headers}\r\n${body}`;
   if (text.length > REQUEST_BYTES_MAX) return null;
   const { index, generation } = call;
