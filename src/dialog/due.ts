@@ -8,7 +8,7 @@ import type { Shard } from '../memory/addon.js';
 import { D_DUE, D_ENTRY, D_STATE, X_LIST } from '../memory/words.js';
 import type { Ending } from './ending.js';
 import { DELETED, EARLY } from './machine.js';
-import type { Owners } from './ports.js';
+import type { Owners, Sender } from './ports.js';
 import { D_TIMEOUT_ROUTE, type Records } from './record.js';
 
 /** Dialogs taken from the wheels with one tick: two words each. */
@@ -23,17 +23,19 @@ export class DueDialogs {
   private readonly records: Records;
   private readonly ending: Ending;
   private readonly owners: Owners;
+  private readonly sender: Sender;
   private readonly nowMs: () => number;
   private readonly due = new Uint32Array(2 * DUE_PER_TICK_MAX);
   /** Pairs of words in `due`, and how many of them are done with. */
   private count = 0;
   private done = 0;
 
-  constructor(records: Records, ending: Ending, owners: Owners, nowMs: () => number) {
+  constructor(records: Records, ending: Ending, owners: Owners, sender: Sender, nowMs: () => number) {
     this.native = records.native;
     this.records = records;
     this.ending = ending;
     this.owners = owners;
+    this.sender = sender;
     this.nowMs = nowMs;
   }
 
@@ -42,11 +44,11 @@ export class DueDialogs {
     return this.done < this.count;
   }
 
-  /** Ends a bounded number of dialogs. */
+  /** Ends a bounded number of dialogs; none while as many BYEs as are good for the shards wait for their answers. */
   tick(): void {
     if (this.done === this.count) this.take();
     const until = this.nowMs() + SLICE_MS;
-    while (this.done < this.count) {
+    while (this.done < this.count && !this.sender.isBusy?.()) {
       const at = 2 * this.done++;
       this.look(this.due[at]!, this.due[at + 1]!);
       if (this.done % DIALOGS_PER_LOOK === 0 && this.nowMs() >= until) return;

@@ -78,6 +78,8 @@ export interface Sender {
   send(request: OwnRequest): boolean;
   /** Whether there is room for `n` more client transactions. */
   hasRoom(n: number): boolean;
+  /** So many fresh requests wait for their answers that ends which can wait had better do so; left out: never. */
+  isBusy?(): boolean;
   /** Ends an unanswered INVITE: CANCEL to its branches, `code reason` upstream.  False: it is gone, or answered. */
   endInvite(transactionIndex: number, transactionGeneration: number, code: number, reason: string): boolean;
 }

@@ -223,7 +223,8 @@ export class DialogTracker implements Owners {
     const { nowMs = () => 0, random = systemRandom, sender = NOBODY, walk } = parts;
     const owners = parts.owners ?? this;
     this.ending = new Ending(this.desk, sender, owners, params, log);
-    this.due = parts.owners === null ? null : new DueDialogs(this.records, this.ending, owners, nowMs);
+    this.due =
+      parts.owners === null ? null : new DueDialogs(this.records, this.ending, owners, sender, nowMs);
     this.keepAlive = new KeepAlive(this.desk, sender, params, log);
     this.refer = new Refer(this.desk, sender, params);
     this.bridge = new Bridge(sender, params, random, log);

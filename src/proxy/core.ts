@@ -731,6 +731,7 @@ export class ProxyCore {
     }
     if (!isDue(x[b + B_RETRANSMIT_DUE]!, now)) return;
     w.count(COUNTERS.requestsRepeated);
+    if (x[T_KIND] === KIND_CLIENT) this.own.settle();
     if (x[T_METHOD] !== M_INVITE) {
       clientNonInviteDue(x, b, now, w.timers);
       w.native.transactionSendBranch(branch);

@@ -15,6 +15,7 @@ import {
   B_USER0,
   REGISTER_WORDS,
   T_ADDRESS0,
+  T_BRANCH_COUNT,
   T_CODE,
   T_CREATED,
   T_CSEQ,
@@ -85,6 +86,7 @@ import {
   SERVER_PROCEEDING,
   T_CANCELLED,
   T_FAILS_OVER,
+  T_SETTLED,
   T_SUSPENDED,
 } from '../transaction/states.js';
 import { branchAt, type Downstream } from './downstream.js';
@@ -107,6 +109,11 @@ const ROOM_BYTES = 72 * 1024;
 const PLACE = 2;
 /** Parking place of an INVITE being ended. */
 const ENDED_PLACE = 3;
+/**
+ * Requests that wait for their answers at a time before further ones had better wait: their answers come in ahead of new
+ * calls, a few microseconds each.
+ */
+const FRESH_MAX = 1_024;
 /** What is asked for while an answer is told, and what is asked for because of that. */
 const DEPTH_MAX = 4;
 /** Branch number in the Via of an ACK for a 2xx: no request has so many branches of our own.  [13.2.2.4] */
@@ -150,6 +157,8 @@ export class OwnRequests {
   private readonly ended: Passage;
   private readonly registers: Uint32Array;
   private readonly saved: readonly Uint32Array[];
+  /** Requests without an answer whose first copy is not due yet. */
+  private fresh = 0;
   /** Transactions set aside now. */
   private depth = 0;
   /** A request is being made, an INVITE ended: the parking place is taken. */
@@ -195,6 +204,19 @@ export class OwnRequests {
   /** Whether `n` more transactions find room. */
   hasRoom(n: number): boolean {
     return !this.isMaking && this.depth < DEPTH_MAX && this.w.native.transactionRoom() >= n;
+  }
+
+  /** As many answers are awaited as can be taken in without others waiting for it. */
+  get isBusy(): boolean {
+    return this.fresh >= FRESH_MAX;
+  }
+
+  /** The request in hand is answered, rings, or had no answer in time.  What a predecessor sent was never counted. */
+  settle(): void {
+    const x = this.w.x;
+    if (x[T_BRANCH_COUNT] === 0 || (x[T_FLAGS]! & T_SETTLED) !== 0) return;
+    x[T_FLAGS] = x[T_FLAGS]! | T_SETTLED;
+    if (this.fresh > 0) this.fresh--;
   }
 
   /** Ends an INVITE that is not answered: its branches are cancelled, `code reason` goes upstream now.  False: too late. */
@@ -352,6 +374,7 @@ export class OwnRequests {
     if (x[T_METHOD] === M_INVITE) clientInviteStart(x, b, w.now, w.timers);
     else clientNonInviteStart(x, b, w.now, w.timers);
     native.transactionSendBranch(0);
+    this.fresh++;
     w.count(COUNTERS.clientTransactions);
     return true;
   }
@@ -405,6 +428,7 @@ export class OwnRequests {
       this.down.sendAck(0, message);
       w.count(COUNTERS.repliesAbsorbed);
     } else if (code < 200) {
+      this.settle();
       if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(0);
     } else {
       if (answer === ANSWER_PASSED_WITH_ACK) this.down.sendAck(0, message);
@@ -429,6 +453,7 @@ export class OwnRequests {
     const x = w.x;
     if (x[T_STATE] !== SERVER_PROCEEDING) return;
     const isInvite = x[T_METHOD] === M_INVITE;
+    this.settle();
     x[T_STATE] = SERVER_COMPLETED;
     x[T_CODE] = code;
     x[T_END_DUE] = w.now + (isInvite ? w.timers.patienceTicks : w.timers.waitTicks);

@@ -125,6 +125,7 @@ export class ShardCore implements ShardPort {
       sender: {
         send: (request) => this.core.own.send(request),
         hasRoom: (n) => this.core.own.hasRoom(n),
+        isBusy: () => this.core.own.isBusy,
         endInvite: (index, generation, code, reason) =>
           this.core.own.endInvite(index, generation, code, reason),
       },

@@ -36,6 +36,8 @@ export const T_RECORD_ROUTE = 64;
 export const T_ROUTES_TAKEN_SHIFT = 7;
 export const T_ROUTES_TAKEN = 3 << T_ROUTES_TAKEN_SHIFT;
 export const T_LAST_ROUTE_TAKEN = 512;
+/** A request of our own: an answer came, or none in time, so that none is expected any moment. */
+export const T_SETTLED = 1_024;
 
 /** B_STATE of a client transaction. */
 export const BRANCH_CALLING = 1;
