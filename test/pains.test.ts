@@ -294,6 +294,10 @@ describe('keep-alive and lifetimes', () => {
     await plays('keep-alive');
   });
 
+  test('pain 6: after a worker died its calls are asked as before, by who took them over', async () => {
+    await plays('keep-alive-worker-dies');
+  });
+
   test('pain 26: a timeout for a whole profile reaches each member, and kills none', async () => {
     await inWorld([], (world) => {
       const before = world.usage();
