@@ -46,8 +46,10 @@ export class Inquiry {
     let reached = true;
     for (const side of [TO_CALLER, TO_CALLEE]) {
       if ((sides & side) === 0) continue;
+      const cseq = records.takeCSeq(index, generation, side);
+      if (cseq === 0) return false;
       const request = requestWithin(call, side, method, {
-        cseq: records.takeCSeq(index, generation, side),
+        cseq,
         purpose: PURPOSE.none,
         headers: lines + (side === TO_CALLEE ? this.calleeHeaders : ''),
         contentType,

@@ -49,7 +49,7 @@ export class Refer {
     const call = this.desk.call();
     if (call === null || !this.sender.hasRoom(1)) return false;
     const cseq = records.takeCSeq(index, generation, side);
-    const request = requestWithin(call, side, method, { cseq, purpose, headers });
+    const request = cseq === 0 ? null : requestWithin(call, side, method, { cseq, purpose, headers });
     return request !== null && this.sender.send(request);
   }
 }

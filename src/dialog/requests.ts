@@ -55,9 +55,10 @@ const HEADERS = /^(?:[A-Za-z0-9\-.!%*_+`'~]+[ \t]*:[^\r\n\0]*\r\n)*$/;
 const OWNED =
   /^(?:via|v|from|f|to|t|call-id|i|cseq|route|record-route|content-length|l|content-type|c)[ \t]*:/im;
 const MAX_FORWARDS = /^max-forwards[ \t]*:/im;
-const REQUEST_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"\0-\x1f\x7f]+$/;
+// Texts leave one byte for each character: of one beyond Latin-1 the low byte would be left, which may end a line.
+const REQUEST_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"\0-\x1f\x7f\u0100-\uffff]+$/;
 /** What no header value of ours contains once it is unfolded. */
-const BREAKS_LINE = /[\0-\x08\x0a-\x1f\x7f]/;
+const BREAKS_LINE = /[\0-\x08\x0a-\x1f\x7f\u0100-\uffff]/;
 const ALIAS = /;alias=([0-9A-Fa-f:.[\]]+)~(\d{1,5})~(\d)(?=[;?]|$)/i;
 /** Transports as aliases number them; 1 is UDP and needs no word. */
 const ALIAS_TRANSPORTS = [

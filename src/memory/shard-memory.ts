@@ -98,16 +98,19 @@ export class Scratch {
     this.bytes[this.at++] = value;
   }
 
-  /** Writes a short string of latin1 characters. */
+  /** Writes a string, a byte for each character; one that is not latin1 becomes `?`, for its low byte might end a line. */
   text(value: string): void {
     const length = value.length;
-    if (length > LOOP_CHARACTERS_MAX) {
+    if (length > LOOP_CHARACTERS_MAX && !NOT_LATIN1.test(value)) {
       this.at += this.buffer.latin1Write(value, this.at, length);
       return;
     }
     const bytes = this.bytes;
     let at = this.at;
-    for (let i = 0; i < length; i++) bytes[at++] = value.charCodeAt(i);
+    for (let i = 0; i < length; i++) {
+      const character = value.charCodeAt(i);
+      bytes[at++] = character > LATIN1_MAX ? QUESTION_MARK : character;
+    }
     this.at = at;
   }
 
@@ -165,5 +168,8 @@ export class Scratch {
 }
 
 const LOOP_CHARACTERS_MAX = 24;
+const LATIN1_MAX = 0xff;
+const NOT_LATIN1 = /[^\0-\xff]/;
+const QUESTION_MARK = 63;
 const LOOP_BYTES_MAX = 48;
 const HEX = new Uint8Array([48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102]);

@@ -28,6 +28,7 @@ const head = (name: string): number => transaction + constant(name);
 // Head of the transaction in hand (core/transactions.h HeadWord).
 export const T_INDEX = head('TIndex');
 export const T_GENERATION = head('TGeneration');
+export const T_OWNER = head('TOwner');
 export const T_BRANCH_COUNT = head('TBranchCount');
 export const T_REPLY_BYTES = head('TReplyBytes');
 export const T_KIND = head('TKind');

@@ -99,7 +99,7 @@ export class Authenticator {
     const count = (uses.get(key) ?? 0) + 1;
     uses.delete(key);
     uses.set(key, count);
-    if (uses.size > NONCES_MAX) for (const oldest of [uses.keys().next().value!]) uses.delete(oldest);
+    if (uses.size > NONCES_MAX) uses.delete(uses.keys().next().value!);
     return credentialsFor(challenge, identity, request, randomBytes(CNONCE_BYTES).toString('hex'), count);
   }
 

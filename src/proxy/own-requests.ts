@@ -30,6 +30,7 @@ import {
   T_KIND,
   T_LOOP_HASH,
   T_METHOD,
+  T_OWNER,
   T_PORT,
   T_PURPOSE,
   T_REPLY_BYTES,
@@ -121,6 +122,8 @@ const ACK_BRANCH = 15;
 /** Stands where our Via will be, so that the request can be parsed. */
 const VIA_TO_COME = 'Via: SIP/2.0/UDP 0.0.0.0;branch=z9hG4bK0\r\n';
 const MAX_FORWARDS = 'Max-Forwards: 70\r\n';
+/** A byte is sent for each character: of one beyond Latin-1 the low byte would be left, which may end a line. */
+const NOT_LATIN1 = /[^\0-\xff]/;
 
 /** A request that the dialog room wants sent; dialog/ports.ts says what each part means. */
 export type OwnRequest = {
@@ -196,9 +199,11 @@ export class OwnRequests {
   send(request: OwnRequest): boolean {
     if (this.isMaking) return false;
     this.isMaking = true;
-    const isSent = this.apart(() => this.begin(request));
-    this.isMaking = false;
-    return isSent;
+    try {
+      return this.apart(() => this.begin(request));
+    } finally {
+      this.isMaking = false;
+    }
   }
 
   /** Whether `n` more transactions find room. */
@@ -223,15 +228,19 @@ export class OwnRequests {
   endInvite(index: number, generation: number, code: number, reason: string): boolean {
     if (this.isEnding) return false;
     this.isEnding = true;
-    const isEnded = this.apart(() => this.end(index, generation, code, reason));
-    this.isEnding = false;
-    return isEnded;
+    try {
+      return this.apart(() => this.end(index, generation, code, reason));
+    } finally {
+      this.isEnding = false;
+    }
   }
 
   private end(index: number, generation: number, code: number, reason: string): boolean {
     const { ended, w } = this;
     const x = w.x;
     if (w.native.transactionLoad(index, generation) !== STATUS_OK) return false;
+    // A route may ask for a call of another shard, whose thread alone may touch its transaction.
+    if (x[T_OWNER] !== w.owner) return false;
     if (x[T_KIND] !== KIND_INVITE_SERVER || x[T_STATE] !== SERVER_PROCEEDING) return false;
     if (!w.parkRequest(ENDED_PLACE, ended.message)) return false;
     ended.reset();
@@ -253,10 +262,12 @@ export class OwnRequests {
     if (saved === undefined || !w.scratch.hasRoom(ROOM_BYTES)) return false;
     this.depth++;
     saved.set(registers);
-    const done = step();
-    registers.set(saved);
-    this.depth--;
-    return done;
+    try {
+      return step();
+    } finally {
+      registers.set(saved);
+      this.depth--;
+    }
   }
 
   // -- sending -------------------------------------------------------------------------------------------------------
@@ -336,7 +347,7 @@ export class OwnRequests {
   /** Puts the request in its place and parses it.  False: it is none that can be sent. */
   private read(text: string): boolean {
     const { w, message } = this;
-    if (text.length > MESSAGE_BYTES_MAX) return false;
+    if (text.length > MESSAGE_BYTES_MAX || NOT_LATIN1.test(text)) return false;
     const place = w.memory.parked[PLACE]!;
     w.bindParked(PLACE, message, w.memory.buffer.latin1Write(text, place.at));
     const { method } = message;

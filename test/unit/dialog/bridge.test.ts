@@ -132,4 +132,11 @@ describe('a call between two addresses [manual 6.11; spec 4.6]', () => {
       world.sendRoom = 0;
       assert.equal(bridge(world), false);
     }));
+
+  test('a character whose low byte ends a line is in no address', () =>
+    inWorld(SET, (world) => {
+      assert.equal(bridge(world, 'sip:a@192.0.2.70\u010d\u010aX:1'), false);
+      assert.equal(bridge(world, 'sip:a@192.0.2.70', 'sip:b@h', 'sip:o@h\u010d\u010aX:1'), false);
+      assert.equal(world.sent.length, 0);
+    }));
 });

@@ -277,3 +277,8 @@ describe('Route sets', () => {
     assert.equal(uriOfRoute('"<sip:no>" <sip:yes>'), 'sip:yes');
   });
 });
+
+test('a character whose low byte ends a line makes no request', () => {
+  const wanted = { cseq: 8, purpose: 0, body: 'x', contentType: 'text/plain\u010d\u010aX: 1' };
+  assert.equal(requestWithin(call(), TO_CALLEE, 'INFO', wanted), null);
+});

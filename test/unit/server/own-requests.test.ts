@@ -1,0 +1,124 @@
+/** Requests of our own over two shards of one segment. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'vitest';
+import { defaultConfig } from '../../../dist/config/load.js';
+import { silentLog } from '../../../dist/log.js';
+import { addon, type MemoryWire, type SegmentId } from '../../../dist/memory/addon.js';
+import { D_TRANSACTION_GENERATION, D_TRANSACTION_INDEX } from '../../../dist/memory/words.js';
+import { RouteTable, routes } from '../../../dist/script/routes.js';
+import { ShardCore } from '../../../dist/server/shard.js';
+
+const LISTEN = [{ proto: 'udp' as const, address: '192.0.2.1', port: 5060 }];
+const WORKERS = 2;
+
+let folder: string;
+let segment: SegmentId;
+let wire: MemoryWire;
+let shards: ShardCore[];
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'holdfast-own-'));
+  const config = { ...(await defaultConfig('dialog:timer_procs=0')), listen: LISTEN, workers: WORKERS };
+  segment = addon.createSegment({
+    path: join(folder, 'segment'),
+    bytes: 24 << 20,
+    hashSize: config.params.dialog.hash_size,
+    workers: WORKERS,
+    hIdStart: null,
+    hIdStep: 1,
+    profiles: [],
+    sockets: ['udp:192.0.2.1:5060'],
+    mailboxBytes: 1 << 19,
+  });
+  wire = addon.createMemoryWire(segment, LISTEN, WORKERS);
+  wire.setTime(1000);
+  const table = new RouteTable(
+    routes({
+      request(r) {
+        r.dlg_manage();
+        r.append_hf('X-Note: a\u010d\u010aX-More: b');
+        r.t_relay();
+      },
+    }),
+  );
+  shards = Array.from(
+    { length: WORKERS },
+    (_, owner) => new ShardCore({ config, segment, owner, routes: table, log: silentLog, wire }),
+  );
+});
+afterEach(() => {
+  for (const shard of shards) shard.close();
+  addon.closeSegment(segment, true);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** First lines of what has left. */
+function left(): string[] {
+  const lines: string[] = [];
+  for (let one = wire.take(); one !== null; one = wire.take())
+    lines.push(Buffer.from(one.bytes).toString('latin1'));
+  return lines;
+}
+
+function invite(): void {
+  const lines = [
+    'INVITE sip:bob@192.0.2.20 SIP/2.0',
+    'Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK1',
+    'From: <sip:alice@h>;tag=a1',
+    'To: <sip:bob@h>',
+    'Call-ID: call@h',
+    'CSeq: 7 INVITE',
+    'Contact: <sip:alice@192.0.2.10>',
+    'Max-Forwards: 70',
+    'Content-Length: 0',
+  ];
+  wire.put(0, 0, '192.0.2.10:5060', Buffer.from(`${lines.join('\r\n')}\r\n\r\n`));
+  for (let round = 0; round < 3; round++) for (const shard of shards) shard.receive();
+}
+
+/** The shard that owns the call, the other, and the INVITE's transaction. */
+function call() {
+  const bytes = new Uint8Array(65_536);
+  const index = addon.findCall(segment, 'call@h', '', 0);
+  assert.notEqual(addon.snapshot(segment, index, bytes), 0);
+  const at = addon.layout();
+  const word = new Uint32Array(bytes.buffer);
+  const owner = shards[0]!.native.ownerOf(word[at.DEntry!]!);
+  const { native, w } = shards[owner]!;
+  assert.equal(native.dialogLoad(index, word[at.DGeneration!]!), 0);
+  const transaction: [number, number] = [w.x[D_TRANSACTION_INDEX]!, w.x[D_TRANSACTION_GENERATION]!];
+  return { owner: shards[owner]!, other: shards[1 - owner]!, transaction };
+}
+
+test('an INVITE of another shard is left to its owner', () => {
+  invite();
+  const { owner, other, transaction } = call();
+  left();
+  assert.equal(other.core.own.endInvite(...transaction, 480, 'Gone'), false);
+  other.flush();
+  assert.deepEqual(left(), []);
+  assert.equal(owner.core.own.endInvite(...transaction, 480, 'Gone'), true);
+  owner.flush();
+  assert.deepEqual(
+    left().map((text) => text.slice(0, text.indexOf('\r'))),
+    ['SIP/2.0 480 Gone'],
+  );
+});
+
+test('a character whose low byte would end a line ends none', () => {
+  invite();
+  const copy = left().find((text) => text.startsWith('INVITE'))!;
+  assert.match(copy, /\r\nX-Note: a\?\?X-More: b\r\n/);
+  const { owner } = call();
+  const request = {
+    method: 'OPTIONS',
+    text: `OPTIONS sip:bob@192.0.2.20 SIP/2.0\r\nTo: <sip:bob@h>\r\nFrom: <sip:us@h>;tag=1\r\nCall-ID: x\u010d\u010ay\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n`,
+    nextHop: 'sip:192.0.2.20',
+    ...{ socket: 0, index: 0, generation: 0, side: 0, purpose: 0 },
+  };
+  assert.equal(owner.core.own.send(request), false);
+  assert.equal(owner.core.own.send({ ...request, text: request.text.replace('\u010d\u010a', '') }), true);
+});
