@@ -26,8 +26,10 @@ import { type Call, cseqOfProbe, requestWithin, TO_CALLEE, TO_CALLER } from './r
 
 /** What is left of a call whose end does not answer. */
 export const GRACE_SECONDS = 10;
-/** Calls that one look takes on: two words each. */
+/** Calls taken from the wheel at a time: two words each. */
 const DUE_PER_LOOK_MAX = 256;
+/** Calls probed with one tick; the next comes soon. */
+const PROBED_PER_TICK_MAX = 64;
 /** "Request timeout", "call does not exist". */
 const FAILURES: readonly number[] = [408, 481];
 
@@ -54,8 +56,12 @@ export class KeepAlive {
   private readonly params: KeepAliveParams;
   private readonly log: DialogLog;
   private readonly due = new Uint32Array(2 * DUE_PER_LOOK_MAX);
+  /** Pairs of words in `due`, and how many of them are done with. */
+  private count = 0;
+  private done = 0;
+  /** The wheel may have more that is due. */
+  private isMore = false;
   private nextLook = 0;
-  private isWhole = true;
 
   constructor(desk: Desk, sender: Sender, params: KeepAliveParams, log: DialogLog) {
     this.desk = desk;
@@ -64,28 +70,38 @@ export class KeepAlive {
     this.log = log;
   }
 
-  /** Some were left for the next tick. */
+  /** Some that are due were left for the next tick. */
   get isBehind(): boolean {
-    return !this.isWhole;
+    return this.isMore || this.done < this.count;
   }
 
   /** Every ka_timer seconds: probes what is due, a bounded number of calls with each tick. */
   tick(): void {
     if (!isProbing(this.params)) return;
+    if (this.done === this.count && !this.take()) return;
+    const { due } = this;
+    const end = Math.min(this.count, this.done + PROBED_PER_TICK_MAX);
+    while (this.done < end && !this.sender.isBusy?.()) {
+      const at = 2 * this.done++;
+      if (this.probe(due[at]!, due[at + 1]!)) continue;
+      // They stay due: the next look finds them.
+      this.done = this.count;
+      this.isMore = false;
+    }
+  }
+
+  /** False: it is not time to look. */
+  private take(): boolean {
     const { native, x } = this.desk;
     const now = native.nowBootSeconds();
-    if (this.isWhole && now < this.nextLook) return;
-    if (this.isWhole) this.nextLook = now + this.params.ka_timer;
-    const count = Math.min(native.dialogKeepAliveAdvance(), DUE_PER_LOOK_MAX);
-    this.isWhole = count < DUE_PER_LOOK_MAX;
+    if (!this.isMore && now < this.nextLook) return false;
+    if (!this.isMore) this.nextLook = now + this.params.ka_timer;
+    this.count = Math.min(native.dialogKeepAliveAdvance(), DUE_PER_LOOK_MAX);
+    this.done = 0;
+    this.isMore = this.count === DUE_PER_LOOK_MAX;
     const { due } = this;
-    for (let n = 0; n < 2 * count; n++) due[n] = x[X_LIST + n]!;
-    for (let n = 0; n < count; n++) {
-      if (!this.probe(due[2 * n]!, due[2 * n + 1]!)) {
-        this.isWhole = true;
-        return;
-      }
-    }
+    for (let n = 0; n < 2 * this.count; n++) due[n] = x[X_LIST + n]!;
+    return true;
   }
 
   /** False: there is no room for probes; the call stays due. */

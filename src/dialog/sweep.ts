@@ -24,8 +24,10 @@ import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, EARLY } from './machine.js';
 import type { DialogLog, Owners } from './ports.js';
 import * as record from './record.js';
 
-/** No two BYEs, one after the other, take longer to be answered or given up. */
-const OWED_SECONDS = 80;
+/** A BYE that a call owes may be under way, and once more with a higher number; beyond that nobody sends it. */
+const BYES_EACH_SIDE = 2;
+/** A busy thread is late. */
+const LATE_SECONDS = 20;
 /** Records looked at with each tick of 10 ms; the first round, after a start, goes faster. */
 const LOOKS_PER_TICK = 4;
 const FIRST_LOOKS_PER_TICK = 128;
@@ -44,10 +46,10 @@ export class Sweep {
   private readonly ending: Ending;
   private readonly owners: Owners;
   private readonly walk: Walk;
-  /** Unix time when this worker began: what ended before was another's. */
-  private readonly since: number;
   private readonly earlySeconds: number;
   private readonly endSeconds: number;
+  /** After so long no transaction can still send what a call owes. */
+  private readonly owedSeconds: number;
   private readonly log: DialogLog;
   private cursor = 1;
   private looksPerTick = FIRST_LOOKS_PER_TICK;
@@ -59,16 +61,17 @@ export class Sweep {
     owners: Owners,
     walk: Walk,
     params: { readonly early_timeout: number; readonly end_timeout: number },
+    answerSeconds: number,
     log: DialogLog,
   ) {
     this.desk = desk;
     this.invite = invite;
     this.ending = ending;
     this.owners = owners;
-    this.since = desk.native.nowUnixSeconds();
     this.walk = walk;
     this.earlySeconds = params.early_timeout;
     this.endSeconds = params.end_timeout;
+    this.owedSeconds = BYES_EACH_SIDE * answerSeconds + LATE_SECONDS;
     this.log = log;
   }
 
@@ -98,8 +101,7 @@ export class Sweep {
     if (state === DELETED) {
       const age = now - x[D_END_TS]!;
       if (age > this.endSeconds) this.free(index, generation);
-      else if (x[D_BYE_OWED] !== 0 && (x[D_END_TS]! < this.since || age > OWED_SECONDS))
-        this.ending.sendOwed(index, generation);
+      else if (x[D_BYE_OWED] !== 0 && age > this.owedSeconds) this.ending.sendOwed(index, generation);
       return;
     }
     if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)

@@ -112,6 +112,8 @@ export type TrackerParts = {
   readonly owners?: Owners | null;
   /** Milliseconds of a clock that never goes back; left out: it stands still. */
   readonly nowMs?: () => number;
+  /** So long a request of our own waits for its final answer at most; left out: as RFC 3261 has it. */
+  readonly answerSeconds?: number;
   /** Text of the request of our own whose answer is in hand; left out: that of the transaction in hand. */
   readonly answeredText?: () => string;
   /** All records, to look after what a dead worker left; left out: nobody looks. */
@@ -127,6 +129,9 @@ const TRANSACTION_UNTOLD = 16;
 const DIRECTION_MASK = 3;
 /** Whether there are steps is not known: the table is asked. */
 const ASK_FOR_STEPS = 3;
+
+/** 64 * T1.  [RFC 3261 17.1.2.2, timer F] */
+const ANSWER_SECONDS = 32;
 
 /** Members of a profile that are fetched at a time. */
 const MEMBERS_AT_A_TIME = 256;
@@ -221,6 +226,7 @@ export class DialogTracker implements Owners {
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, params, observedSource, log);
     this.within = new RequestsWithin(this.desk, this.lifetime, params);
     const { nowMs = () => 0, random = systemRandom, sender = NOBODY, walk } = parts;
+    const { answerSeconds = ANSWER_SECONDS } = parts;
     const owners = parts.owners ?? this;
     this.ending = new Ending(this.desk, sender, owners, params, log);
     this.due =
@@ -234,7 +240,9 @@ export class DialogTracker implements Owners {
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.keepAlive, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
     this.sweep =
-      walk === undefined ? null : new Sweep(this.desk, this.invite, this.ending, this, walk, params, log);
+      walk === undefined
+        ? null
+        : new Sweep(this.desk, this.invite, this.ending, this, walk, params, answerSeconds, log);
   }
 
   /** What is known of the message in hand. */

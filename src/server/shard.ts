@@ -85,6 +85,7 @@ export class ShardCore implements ShardPort {
 
   constructor(options: ShardOptions) {
     const { config, segment, owner, routes, log } = options;
+    const { core, tm } = config.params;
     const memory = new ShardMemory();
     const timerWorker = config.params.dialog.timer_procs === 1;
     const opened = addon.openShard({
@@ -130,6 +131,7 @@ export class ShardCore implements ShardPort {
           this.core.own.endInvite(index, generation, code, reason),
       },
       ...owners,
+      answerSeconds: Math.ceil((tm.fr_timer + core.route_timeout_ms) / 1000),
       nowMs: () => clock.monotonicMs(),
       ...(isTimerWorker ? {} : { walk }),
     });

@@ -318,3 +318,17 @@ describe('a side that does not answer [spec 3.6]', () => {
       assert.equal(left(world), 4);
     }));
 });
+
+describe('many at once [spec 3.6]', () => {
+  test('a few with each tick, and the next comes soon', () =>
+    inWorld(SET, (world) => {
+      for (let n = 0; n < 300; n++)
+        world.answered({ callId: `c${n}@h` }, () => dlg_set_property(world.tracker, 'ka-src'));
+      world.wait(31);
+      assert.ok(world.sent.length > 0 && world.sent.length <= 64, `${world.sent.length}`);
+      assert.equal(world.tracker.isBehind, true);
+      for (let ticks = 0; world.tracker.isBehind && ticks < 10; ticks++) world.wait(0);
+      assert.equal(world.sent.length, 300);
+      assert.equal(world.tracker.isBehind, false);
+    }));
+});

@@ -119,4 +119,29 @@ describe('dialogs that a dead worker left behind [spec 3.5]', () => {
       assertNothingLeft(world, before);
     });
   });
+
+  test('BYEs that are owed are sent when nobody can be sending them any more, and the hold of the dead goes', async () => {
+    await inWorld([], (world) => {
+      const before = world.usage();
+      world.end(world.answered());
+      const { index, generation } = world.handle();
+      // Another thread ended it before this worker began, and may still be at it.
+      const ended = world.native.nowUnixSeconds() - 5;
+      assert.equal(world.native.dialogHold(index, generation), STATUS.ok);
+      assert.equal(world.native.dialogClaimEnd(index, generation, END_COMMAND, 3, ended), STATUS.ok);
+      world.wait(60, 5);
+      assert.deepEqual([world.states(), world.sent.length], [[5], 0]);
+      world.wait(30, 5);
+      assert.deepEqual(
+        world.sent.map(({ method, side }) => [method, side]),
+        [
+          ['BYE', 1],
+          ['BYE', 2],
+        ],
+      );
+      world.answerOwn(0, 200);
+      world.answerOwn(1, 481);
+      assertNothingLeft(world, before);
+    });
+  });
 });
