@@ -64,6 +64,26 @@ std::uint32_t profile_size(ShardState& shard, std::uint32_t profile, std::uint32
   return value.good ? profiles_of(shard).count(profile, value.text, value.any) : 0;
 }
 
+Status profile_add_remote(ShardState& shard, std::uint32_t profile, std::uint32_t offset,
+                          std::uint32_t length, std::uint32_t uid_offset, std::uint32_t uid_length,
+                          std::uint32_t expires) noexcept {
+  const Value value(shard, offset, length), uid(shard, uid_offset, uid_length);
+  if (!value.good || !uid.good) return Status::kBadMessage;
+  return profiles_of(shard).add_remote(profile, value.text, uid.text, expires);
+}
+
+Status profile_remove_remote(ShardState& shard, std::uint32_t profile, std::uint32_t offset,
+                             std::uint32_t length, std::uint32_t uid_offset,
+                             std::uint32_t uid_length) noexcept {
+  const Value value(shard, offset, length), uid(shard, uid_offset, uid_length);
+  if (!value.good || !uid.good) return Status::kBadMessage;
+  return profiles_of(shard).remove_remote(profile, value.text, uid.text);
+}
+
+std::uint32_t profile_expire_remotes(ShardState& shard, std::uint32_t now, std::uint32_t part) noexcept {
+  return profiles_of(shard).expire_remotes(now, part);
+}
+
 // ---- management ----
 
 /// What (segment, name, value | null) of a call name; `profiles` is null when there is no such segment or
@@ -136,6 +156,9 @@ void register_profiles(ShardBuilder& builder) {
   builder.method<&profile_leave>("profileLeave");
   builder.method<&profile_is_member>("profileIsMember");
   builder.method<&profile_size>("profileSize");
+  builder.method<&profile_add_remote>("profileAddRemote");
+  builder.method<&profile_remove_remote>("profileRemoveRemote");
+  builder.method<&profile_expire_remotes>("profileExpireRemotes");
 }
 
 void export_profiles(Napi::Env env, Napi::Object exports) {

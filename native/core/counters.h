@@ -29,6 +29,7 @@ namespace holdfast {
   X(ProfileLimits,        "dialog:profile_limits",        true)  \
   X(EventRoutes,          "dialog:event_routes",          true)  \
   X(ByesSent,             "dialog:byes_sent",             true)  \
+  X(ProbesSent,           "dialog:probes_sent",           true)  \
   X(RcvRequests,          "core:rcv_requests",            true)  \
   X(RcvReplies,           "core:rcv_replies",             true)  \
   X(FwdRequests,          "core:fwd_requests",            true)  \

@@ -231,18 +231,19 @@ struct MemberBlock {
   std::uint32_t record;  // 0: no dialog owns it yet
   Block next_of_record;  // the dialog's own list, newest first
   std::uint16_t profile, value_bytes;
-  std::uint16_t thread, reserved;              // who joined without a dialog
+  std::uint16_t thread, uid_bytes;             // who joined without a dialog, kRemoteThread: another system
   Block head, next_of_head, previous_of_head;  // D
   std::uint32_t expires;                       // Unix seconds, 0: never
-  // the value's bytes follow
+  // the value's bytes follow, then those of another system's uid
 };
 static_assert(sizeof(MemberBlock) == 32);
 
 /// A (profile, value) that has members; its value is that of any of them.
 struct ProfileHead {
   std::uint64_t hash;
-  Block next;  // in its bucket
-  std::uint32_t profile, count;
+  Block next;                      // in its bucket
+  std::uint16_t profile, remotes;  // items of other systems among its members
+  std::uint32_t count;
   Block first;  // newest member
 };
 static_assert(sizeof(ProfileHead) == 24);

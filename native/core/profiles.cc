@@ -30,6 +30,13 @@ bool equal(Text a, Text b) noexcept {
   return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size()));
 }
 
+Text uid_of(const MemberBlock& member) noexcept {
+  return {reinterpret_cast<const std::uint8_t*>(&member + 1) + member.value_bytes, member.uid_bytes};
+}
+bool is_remote(const MemberBlock& member) noexcept {
+  return member.record == 0 && member.thread == kRemoteThread;
+}
+
 Bucket& bucket_at(Segment& segment, std::uint64_t hash) noexcept {
   return segment.region<Bucket>(kRegionProfileBuckets)[bucket_of(hash, segment.header().profile_buckets)];
 }
@@ -60,29 +67,35 @@ void link(Segment& segment, Block head_block, Block block) noexcept {
   HOLDFAST_KILL_POINT();
   head.first = block;
   head.count += 1;
+  head.remotes += is_remote(member) ? 1 : 0;
   segment.region<ProfileName>(kRegionProfiles)[head.profile].members.fetch_add(1, std::memory_order_relaxed);
 }
 
-/// Takes a member out of its head's list; a head without members is freed under the same lock.
-void unlink(Segment& segment, Block block) noexcept {
+/// Takes a member out of its head's list, whose bucket is locked; a head without members is freed.
+void unlink_locked(Segment& segment, Bucket& bucket, Block block) noexcept {
   MemberBlock& member = member_at(segment, block);
-  // The head cannot change or go while this member stands on its list.
   const Block head_block = member.head;
   ProfileHead& head = head_at(segment, head_block);
-  Bucket& bucket = bucket_at(segment, head.hash);
-  LockGuard guard(bucket.lock);
   if (member.next_of_head != 0)
     member_at(segment, member.next_of_head).previous_of_head = member.previous_of_head;
   (member.previous_of_head != 0 ? member_at(segment, member.previous_of_head).next_of_head : head.first) =
       member.next_of_head;
   HOLDFAST_KILL_POINT();
   segment.region<ProfileName>(kRegionProfiles)[head.profile].members.fetch_sub(1, std::memory_order_relaxed);
+  head.remotes -= is_remote(member) ? 1 : 0;
   if (--head.count != 0) return;
   Block* link = &bucket.head;
   while (*link != head_block) link = &head_at(segment, *link).next;
   *link = head.next;
   HOLDFAST_KILL_POINT();
   segment.arena().free(head_block);
+}
+
+void unlink(Segment& segment, Block block) noexcept {
+  // The head cannot change or go while this member stands on its list.
+  Bucket& bucket = bucket_at(segment, head_at(segment, member_at(segment, block).head).hash);
+  LockGuard guard(bucket.lock);
+  unlink_locked(segment, bucket, block);
 }
 
 }  // namespace
@@ -121,9 +134,12 @@ Status Profiles::enter(const Key& key, std::uint32_t limit, Need need, Block mem
   LockGuard guard(bucket.lock);
   Block head = find_head(*segment_, bucket, key.hash, key.profile, key.value);
   if (head != 0 && limit != 0 && head_at(*segment_, head).count >= limit) return Status::kLimit;
+  if (head != 0 && head_at(*segment_, head).remotes == 0xffff && is_remote(member_at(*segment_, member)))
+    return Status::kLimit;
   if (head == 0) {
     if (segment_->arena().alloc(sizeof(ProfileHead), need, &head) != Status::kOk) return Status::kNoMemory;
-    new (&head_at(*segment_, head)) ProfileHead{key.hash, bucket.head, key.profile, 0, 0};
+    new (&head_at(*segment_, head))
+        ProfileHead{key.hash, bucket.head, static_cast<std::uint16_t>(key.profile), 0, 0, 0};
     HOLDFAST_KILL_POINT();
     bucket.head = head;
   }
@@ -247,6 +263,79 @@ std::uint32_t Profiles::give_back_all(std::uint32_t thread) noexcept {
       unlink(*segment_, found);
       segment_->arena().free(found);
       ++count;
+    }
+  }
+  return count;
+}
+
+Status Profiles::add_remote(std::uint32_t profile, Text value, Text uid, std::uint32_t expires) noexcept {
+  if (profile >= segment_->header().profiles || value.size() > kProfileValueBytesMax || uid.empty() ||
+      uid.size() > kRemoteUidBytesMax)
+    return Status::kOutOfRange;
+  const Key key = key_of(profile, value);
+  Arena& arena = segment_->arena();
+  Block block = 0;
+  if (arena.alloc(sizeof(MemberBlock) + key.value.size() + uid.size(), Need::kNewCall, &block) != Status::kOk)
+    return Status::kNoMemory;
+  MemberBlock& fresh = *new (&member_at(*segment_, block)) MemberBlock{};
+  fresh.profile = static_cast<std::uint16_t>(profile);
+  fresh.value_bytes = static_cast<std::uint16_t>(key.value.size());
+  fresh.uid_bytes = static_cast<std::uint16_t>(uid.size());
+  fresh.thread = kRemoteThread;
+  fresh.expires = expires;
+  auto* bytes = reinterpret_cast<std::uint8_t*>(&fresh + 1);
+  if (!key.value.empty()) std::memcpy(bytes, key.value.data(), key.value.size());
+  std::memcpy(bytes + key.value.size(), uid.data(), uid.size());
+  HOLDFAST_KILL_POINT();
+  const Status status = enter(key, 0, Need::kNewCall, block);
+  if (status != Status::kOk) arena.free(block);
+  return status;
+}
+
+Status Profiles::remove_remote(std::uint32_t profile, Text value, Text uid) noexcept {
+  if (profile >= segment_->header().profiles) return Status::kOutOfRange;
+  const Key key = key_of(profile, value);
+  Bucket& bucket = bucket_at(*segment_, key.hash);
+  LockGuard guard(bucket.lock);
+  const Block head = find_head(*segment_, bucket, key.hash, key.profile, key.value);
+  std::uint32_t left = head != 0 ? head_at(*segment_, head).remotes : 0;
+  for (Block at = left != 0 ? head_at(*segment_, head).first : 0; at != 0 && left != 0;
+       at = member_at(*segment_, at).next_of_head) {
+    const MemberBlock& member = member_at(*segment_, at);
+    if (!is_remote(member)) continue;
+    --left;
+    if (!equal(uid_of(member), uid)) continue;
+    unlink_locked(*segment_, bucket, at);
+    HOLDFAST_KILL_POINT();
+    segment_->arena().free(at);
+    return Status::kOk;
+  }
+  return Status::kNotFound;
+}
+
+std::uint32_t Profiles::expire_remotes(std::uint32_t now, std::uint32_t part) noexcept {
+  const std::uint64_t buckets = segment_->header().profile_buckets;
+  const std::uint64_t end = buckets * (part % kRemoteParts + 1) / kRemoteParts;
+  std::uint32_t count = 0;
+  for (std::uint64_t n = buckets * (part % kRemoteParts) / kRemoteParts; n < end; ++n) {
+    Bucket& bucket = segment_->region<Bucket>(kRegionProfileBuckets)[n];
+    if (peek(bucket.head) == 0) continue;
+    LockGuard guard(bucket.lock);
+    for (Block head = bucket.head, next_head = 0; head != 0; head = next_head) {
+      next_head = head_at(*segment_, head).next;
+      // A list is walked no further than its last item of another system.
+      std::uint32_t left = head_at(*segment_, head).remotes;
+      for (Block at = head_at(*segment_, head).first, next = 0; at != 0 && left != 0; at = next) {
+        const MemberBlock& member = member_at(*segment_, at);
+        next = member.next_of_head;
+        if (!is_remote(member)) continue;
+        --left;
+        if (member.expires == 0 || member.expires > now) continue;
+        unlink_locked(*segment_, bucket, at);
+        HOLDFAST_KILL_POINT();
+        segment_->arena().free(at);
+        ++count;
+      }
     }
   }
   return count;
@@ -394,12 +483,14 @@ std::uint64_t Profiles::audit(std::uint64_t* attached) const noexcept {
     LockGuard guard(bucket.lock);
     for (Block block = bucket.head; block != 0; block = head_at(*segment_, block).next) {
       const ProfileHead& head = head_at(*segment_, block);
-      std::uint32_t count = 0;
+      std::uint32_t count = 0, remotes = 0;
       for (Block at = head.first; at != 0; at = member_at(*segment_, at).next_of_head) {
         count += 1;
+        remotes += is_remote(member_at(*segment_, at)) ? 1 : 0;
         *attached += member_at(*segment_, at).record != 0 ? 1 : 0;
       }
       wrong += count > head.count ? count - head.count : head.count - count;
+      wrong += remotes > head.remotes ? remotes - head.remotes : head.remotes - remotes;
       sums[head.profile] += count;
     }
   }
@@ -430,7 +521,7 @@ Status link_members(Rebuild& work) noexcept {
       if (head == 0) {
         if (segment.arena().alloc(sizeof(ProfileHead), Need::kCallIsUp, &head) != Status::kOk)
           return Status::kNoMemory;
-        new (&head_at(segment, head)) ProfileHead{hash, bucket.head, member.profile, 0, 0};
+        new (&head_at(segment, head)) ProfileHead{hash, bucket.head, member.profile, 0, 0, 0};
         bucket.head = head;
       }
       link(segment, head, at);

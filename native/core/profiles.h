@@ -18,6 +18,13 @@ inline constexpr std::size_t kProfileValueBytesMax = 1024;
 /// Longer lists of members are found by walking the records, an entry's lock at a time.
 inline constexpr std::uint32_t kMembersWalkMax = 4096;
 
+/// Names of other systems' items are shorter than 64 bytes (spec 6.4).
+inline constexpr std::size_t kRemoteUidBytesMax = 63;
+/// MemberBlock::thread of an item of another system; no thread has this number.
+inline constexpr std::uint16_t kRemoteThread = 0xffff;
+/// Each call of expire_remotes() looks at one of so many parts of the profiles.
+inline constexpr std::uint32_t kRemoteParts = 64;
+
 struct MemberBlock;
 struct ProfileHead;
 
@@ -47,6 +54,16 @@ class Profiles {
                                       std::span<DialogHandle> out) const noexcept;
   /// Gives back what `thread` joined without a dialog: its worker died.  Main thread; returns how many.
   std::uint32_t give_back_all(std::uint32_t thread) noexcept;
+
+  /// Counts an item of another system, which belongs to no dialog: until its uid is removed, or until
+  /// `expires` (Unix seconds, 0: never).  A uid may be added twice.  Like what a transaction holds, items do
+  /// not outlive the process.  kLimit, kNoMemory, kOutOfRange (profile, or a text that is empty or too long).
+  [[nodiscard]] Status add_remote(std::uint32_t profile, Text value, Text uid,
+                                  std::uint32_t expires) noexcept;
+  /// Removes the newest item of that uid.  kNotFound.
+  [[nodiscard]] Status remove_remote(std::uint32_t profile, Text value, Text uid) noexcept;
+  /// Removes all items that expire before or at `now` in the part'th of kRemoteParts; returns how many.
+  std::uint32_t expire_remotes(std::uint32_t now, std::uint32_t part) noexcept;
 
   /// Members from `first` on have gone over to the list of another record; its entry is locked.
   static void move(Segment& segment, Block first, std::uint32_t record) noexcept;

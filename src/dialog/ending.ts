@@ -28,6 +28,7 @@ import { PURPOSE } from './own-answers.js';
 import type { DialogLog, Owners, Sender } from './ports.js';
 import * as record from './record.js';
 import { type Call, requestWithin, TO_CALLEE, TO_CALLER } from './requests.js';
+import { COUNTERS } from './statistics.js';
 
 /** How an attempt to end a call came out; the words that management is told. */
 export type EndResult =
@@ -222,7 +223,9 @@ export class Ending {
 
   private send(call: Call, side: number, cseq: number, purpose: number, headers: string): boolean {
     const request = cseq === 0 ? null : requestWithin(call, side, 'BYE', { cseq, purpose, headers });
-    return request !== null && this.sender.send(request);
+    if (request === null || !this.sender.send(request)) return false;
+    this.desk.native.count(COUNTERS.byesSent, 1);
+    return true;
   }
 
   private headersTo(side: number, headers: string): string {

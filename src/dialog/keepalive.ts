@@ -23,6 +23,7 @@ import { PURPOSE } from './own-answers.js';
 import type { DialogLog, Sender } from './ports.js';
 import * as record from './record.js';
 import { type Call, cseqOfProbe, requestWithin, TO_CALLEE, TO_CALLER } from './requests.js';
+import { COUNTERS } from './statistics.js';
 
 /** What is left of a call whose end does not answer. */
 export const GRACE_SECONDS = 10;
@@ -128,8 +129,8 @@ export class KeepAlive {
       purpose: PURPOSE.probe,
       headers: side === TO_CALLEE ? this.params.lreq_callee_headers : '',
     });
-    if (request === null || !this.sender.send(request))
-      this.log.warn('probe_not_sent', { record: index, side, call_id: call.callId });
+    if (request !== null && this.sender.send(request)) this.desk.native.count(COUNTERS.probesSent, 1);
+    else this.log.warn('probe_not_sent', { record: index, side, call_id: call.callId });
   }
 
   /** A probe has its final answer; `came` false: none came, or it could not be sent. */

@@ -33,6 +33,12 @@ export function profileDefinitions(params: ProfileParams): readonly ProfileDefin
 /** A value longer than this cannot be joined. */
 export const VALUE_BYTES_MAX = 1024;
 
+/** A name of another system's item that is this long or longer is refused.  [spec 6.4] */
+const REMOTE_UID_BYTES_END = 64;
+/** After so many seconds every profile was looked at: within the 90 s of the original.  [spec 3.5] */
+const REMOTE_PARTS = 64;
+const UNIX_SECONDS_MAX = 0xffff_ffff;
+
 /** No value, or any. */
 const NO_VALUE = -1;
 /** The value cannot be used: the function fails. */
@@ -47,6 +53,8 @@ export class ProfileBook {
   private readonly numbers = new Map<string, number>();
   private readonly definitions: readonly ProfileDefinition[];
   private valueAt = 0;
+  private expiredAt = 0;
+  private part = 0;
 
   constructor(records: Records, params: ProfileParams, messageDialog: MessageDialog) {
     this.records = records;
@@ -106,6 +114,43 @@ export class ProfileBook {
     const profile = this.numberOf(name);
     const length = this.writeAnyValue(profile, value);
     return length === BAD_VALUE ? -1 : this.records.native.profileSize(profile, this.valueAt, length);
+  }
+
+  /**
+   * dlg_remote_profile(): counts an item of another system (`add`) until `rm` names it or it expires.
+   *
+   * @param expires Unix seconds, 0: never
+   * @returns for `rm` true whether or not there was one
+   */
+  remote(command: 'add' | 'rm', name: string, value: string | null, uid: string, expires: number): boolean {
+    const profile = this.numbers.get(name);
+    if (profile === undefined || (command !== 'add' && command !== 'rm')) return false;
+    if (uid === '' || uid.length >= REMOTE_UID_BYTES_END) return false;
+    if (!Number.isInteger(expires) || expires < 0 || expires > UNIX_SECONDS_MAX) return false;
+    const { native, memory } = this.records;
+    const { scratch } = memory;
+    const length = this.writeValue(profile, value);
+    if (length === BAD_VALUE) return false;
+    const mark = scratch.at;
+    scratch.at = mark + Math.max(length, 0);
+    const uidAt = scratch.at;
+    const written = this.records.write(uid);
+    scratch.at = mark;
+    if (!written) return false;
+    if (command === 'add')
+      return native.profileAddRemote(profile, this.valueAt, length, uidAt, uid.length, expires) === STATUS.ok;
+    native.profileRemoveRemote(profile, this.valueAt, length, uidAt, uid.length);
+    return true;
+  }
+
+  /** Removes expired items of other systems, a part of all profiles with each second. */
+  expireRemotes(): void {
+    const { native } = this.records;
+    const now = native.nowUnixSeconds();
+    if (now === this.expiredAt) return;
+    this.expiredAt = now;
+    native.profileExpireRemotes(now, this.part);
+    this.part = (this.part + 1) % REMOTE_PARTS;
   }
 
   /** The dialog in hand is the message's: what waited for it joins now. */

@@ -27,6 +27,9 @@ export const COUNTERS = {
   noRoom: constant('CounterDialogNoMemory'),
   /** Joins refused because the profile was full. */
   limits: constant('CounterProfileLimits'),
+  /** Requests of our own inside calls: BYEs to end them, OPTIONS to see whether they are still there. */
+  byesSent: constant('CounterByesSent'),
+  probesSent: constant('CounterProbesSent'),
   /** Event routes run. */
   eventRoutes: constant('CounterEventRoutes'),
 } as const;

@@ -184,6 +184,8 @@ export class DialogTracker implements Owners {
   private readonly targets: TargetRefresh;
   private readonly observedSource: (message: Message) => string;
   private readonly sweep: Sweep | null;
+  /** One shard does it for all. */
+  private readonly expiresRemotes: boolean;
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
   private readonly due: DueDialogs | null;
@@ -239,6 +241,7 @@ export class DialogTracker implements Owners {
     const ownText = parts.answeredText ?? (() => this.storedRequestText());
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.keepAlive, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
+    this.expiresRemotes = walk?.owner === 0;
     this.sweep =
       walk === undefined
         ? null
@@ -433,6 +436,7 @@ export class DialogTracker implements Owners {
   /** Ends dialogs whose time is over, a bounded number of them, and looks after a few others. */
   tick(): void {
     this.sweep?.tick();
+    if (this.expiresRemotes) this.profiles.expireRemotes();
     if (this.due === null) return;
     this.due.tick();
     this.keepAlive.tick();

@@ -321,6 +321,18 @@ export type Shard = {
   profileLeave(index: number, generation: number, profile: number, value: number, length: number): number;
   profileIsMember(index: number, generation: number, profile: number, value: number, length: number): number;
   profileSize(profile: number, value: number, length: number): number;
+  /** Items of other systems; `expires` in Unix seconds, 0: never. */
+  profileAddRemote(
+    profile: number,
+    value: number,
+    length: number,
+    uid: number,
+    uidLength: number,
+    expires: number,
+  ): number;
+  profileRemoveRemote(profile: number, value: number, length: number, uid: number, uidLength: number): number;
+  /** Removes what expires up to `now` in the part'th 64th of the profiles; how many. */
+  profileExpireRemotes(now: number, part: number): number;
 
   // -- counters and letters ------------------------------------------------------------------------------------------
   /** Adds to this shard's counter `counter` (numbers from layout(): Counter<Name>); a negative amount takes back. */

@@ -57,6 +57,7 @@ import { dlg_isflagset, dlg_resetflag, dlg_setflag } from './functions/flags.js'
 import { dlg_get, dlg_get_var, dlg_set_var, is_known_dlg, targetOf } from './functions/lookup.js';
 import { dlg_manage } from './functions/manage.js';
 import {
+  dlg_remote_profile,
   dlg_try_profile,
   get_profile_size,
   is_in_profile,
@@ -274,6 +275,17 @@ export class MessageContext {
   /** Members of one value, or without a value of all; -1: there is no such profile. */
   get_profile_size(profile: string, value: string | null = null): number {
     return get_profile_size(this.s.tracker, profile, value);
+  }
+
+  /** Counts a call of another system under a name of its own, until `rm` or `expires` (Unix time, 0: never). */
+  dlg_remote_profile(
+    command: 'add' | 'rm',
+    profile: string,
+    value: string | null,
+    uid: string,
+    expires: number,
+  ): boolean {
+    return dlg_remote_profile(this.s.tracker, command, profile, value, uid, expires);
   }
 
   dlg_setflag(flag: number): boolean {
@@ -783,6 +795,18 @@ export class RequestContext extends MessageContext {
   override is_in_profile(profile: string, value: string | null = null): boolean {
     if (this.waiting) return this.late(() => super.is_in_profile(profile, value), false);
     return super.is_in_profile(profile, value);
+  }
+
+  override dlg_remote_profile(
+    command: 'add' | 'rm',
+    profile: string,
+    value: string | null,
+    uid: string,
+    expires: number,
+  ): boolean {
+    if (this.waiting)
+      return this.late(() => super.dlg_remote_profile(command, profile, value, uid, expires), false);
+    return super.dlg_remote_profile(command, profile, value, uid, expires);
   }
 
   override dlg_setflag(flag: number): boolean {

@@ -135,7 +135,7 @@ function mistakeIn(definition: unknown): string | null {
       if (kind === 'event' && !EVENT_NAMES.includes(name)) {
         return `there is no event ${name}; known are ${EVENT_NAMES.join(', ')}`;
       }
-      if (kind === 'callback' && !(name in DLGCB)) {
+      if (kind === 'callback' && !Object.hasOwn(DLGCB, name)) {
         return `there is no callback ${name}; known are ${Object.keys(DLGCB).join(', ')}`;
       }
     }

@@ -309,6 +309,14 @@ void numbered_points() {
   });
   kill_everywhere("attach a membership",
                   [&](Stage& s) { ok(Profiles(s.segment, 0).attach(s.pending, s.early)); });
+  // Items of other systems do not outlive the process: what shows is the join after them.
+  kill_everywhere("other systems' calls, then a join", [&](Stage& s) {
+    Profiles profiles(s.segment, 1);
+    for (const char* uid : {"u1", "u2", "u3"}) ok(profiles.add_remote(2, text("gw9"), text(uid), 9));
+    ok(profiles.remove_remote(2, text("gw9"), text("u2")));
+    for (std::uint32_t part = 0; part < kRemoteParts; ++part) (void)profiles.expire_remotes(10, part);
+    ok(profiles.join(s.confirmed, 2, text("gw9"), 1, nullptr));
+  });
   kill_everywhere("leave the newest",
                   [&](Stage& s) { ok(Profiles(s.segment, 1).leave(s.confirmed, 1, {}, true)); });
   kill_everywhere("leave the oldest",

@@ -284,3 +284,50 @@ TEST_CASE("profiles: an arena that runs out is an answer, nothing is counted") {
   CHECK(profiles.count(kCaller, {}, true) == 0);
   CHECK(t.segment->used_bytes() == 0);
 }
+
+TEST_CASE_FIXTURE(Fixture, "profiles: items of other systems count, go by uid, in no listing [spec 6.4]") {
+  REQUIRE(profiles.join(make(1), kCaller, text("alice"), 0, nullptr) == Status::kOk);
+  for (const char* uid : {"u1", "u1", "u2"})
+    REQUIRE(profiles.add_remote(kCaller, text("alice"), text(uid), 0) == Status::kOk);
+  REQUIRE(profiles.join(make(2), kCaller, text("alice"), 0, nullptr) == Status::kOk);
+  CHECK(count(kCaller, "alice") == 5);
+  CHECK(profiles.join(make(3), kCaller, text("alice"), 5, nullptr) == Status::kLimit);
+  DialogHandle listed[8];
+  CHECK(profiles.members(kCaller, text("alice"), false, 0, listed) == 2);
+  sound();
+  CHECK(profiles.remove_remote(kCaller, text("alice"), text("u3")) == Status::kNotFound);
+  CHECK(profiles.remove_remote(kCaller, text("bob"), text("u1")) == Status::kNotFound);
+  CHECK(profiles.remove_remote(kCaller, text("alice"), text("u1")) == Status::kOk);
+  CHECK(profiles.remove_remote(kCaller, text("alice"), text("u1")) == Status::kOk);
+  CHECK(profiles.remove_remote(kCaller, text("alice"), text("u1")) == Status::kNotFound);
+  CHECK(count(kCaller, "alice") == 3);
+  CHECK(profiles.give_back_all(0) == 0);
+  CHECK(count(kCaller, "alice") == 3);
+  sound();
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "profiles: all items that have expired go in one round, the others stay [spec 6.4]") {
+  REQUIRE(profiles.join(make(1), kCaller, text("alice"), 0, nullptr) == Status::kOk);
+  for (const std::uint32_t expires : {100u, 0u, 101u, 100u, 99u})
+    REQUIRE(profiles.add_remote(kCaller, text("alice"), text("u"), expires) == Status::kOk);
+  REQUIRE(profiles.add_remote(kCalls, {}, text("u"), 100) == Status::kOk);
+  std::uint32_t gone = 0;
+  for (std::uint32_t part = 0; part < kRemoteParts; ++part) gone += profiles.expire_remotes(99, part);
+  CHECK(gone == 1);
+  for (std::uint32_t part = 0; part < kRemoteParts; ++part) gone += profiles.expire_remotes(100, part);
+  CHECK(gone == 4);
+  CHECK(count(kCaller, "alice") == 3);
+  CHECK(profiles.count(kCalls, {}, true) == 0);
+  sound();
+}
+
+TEST_CASE_FIXTURE(Fixture, "profiles: items that cannot be are refused") {
+  const std::string long_uid(kRemoteUidBytesMax + 1, 'u');
+  CHECK(profiles.add_remote(9, text("a"), text("u"), 0) == Status::kOutOfRange);
+  CHECK(profiles.add_remote(kCaller, text("a"), {}, 0) == Status::kOutOfRange);
+  CHECK(profiles.add_remote(kCaller, text("a"), text(long_uid), 0) == Status::kOutOfRange);
+  CHECK(profiles.add_remote(kCaller, text("a"), text(long_uid.substr(1)), 0) == Status::kOk);
+  CHECK(profiles.remove_remote(9, text("a"), text("u")) == Status::kOutOfRange);
+  sound();
+}

@@ -51,3 +51,15 @@ export function get_profile_size(
 ): number {
   return tracker.profiles.size(profile, value);
 }
+
+/** Counts an item of another system (`add`), or no more (`rm`); `expires` is Unix time, 0: never.  [manual 6.17] */
+export function dlg_remote_profile(
+  tracker: DialogTracker,
+  command: 'add' | 'rm',
+  profile: string,
+  value: string | null,
+  uid: string,
+  expires: number,
+): boolean {
+  return tracker.profiles.remote(command, profile, value, uid, expires);
+}

@@ -39,6 +39,7 @@ describe('a call that is ended from here [spec 4.2]', () => {
       world.events.length = 0;
       assert.equal(end(world), 'ended');
       assert.deepEqual(sent(world), ['BYE a1 1', 'BYE b2 8']);
+      assert.equal(world.statistic('byes_sent'), 2);
       assert.deepEqual(world.events, ['end -']);
       assert.deepEqual(told, ['TERMINATED']);
       assert.equal(world.dialog().state, 5);

@@ -59,6 +59,7 @@ describe('probes [manual 5.47, 5.48, 6.16]', () => {
       world.answerOwn(1, 200);
       world.wait(31);
       assert.deepEqual(sent(world).slice(2), ['OPTIONS a1 0', 'OPTIONS b2 6']);
+      assert.equal(world.statistic('probes_sent'), 4);
     }));
 
   for (const [property, probe] of [

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'vitest';
 import { profileDefinitions } from '../../../dist/dialog/profile.js';
 import {
+  dlg_remote_profile,
   dlg_try_profile,
   get_profile_size,
   is_in_profile,
@@ -301,4 +302,71 @@ describe('joining with a limit', () => {
       });
     });
   });
+});
+
+describe('items of other systems [manual 6.17, spec 6.4]', () => {
+  type Given = readonly ['add' | 'rm', string, string | null, string, number];
+  const remote = (world: World, ...[command, profile, value, uid, expires]: Given): boolean =>
+    dlg_remote_profile(world.tracker, command, profile, value, uid, expires);
+
+  test('count until their uid is removed; a uid added twice counts twice', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      world.tracker.begin(world.message({}));
+      assert.equal(remote(world, 'add', 'caller', 'alice', 'u1', 0), true);
+      assert.equal(remote(world, 'add', 'caller', 'alice', 'u1', 0), true);
+      assert.equal(remote(world, 'add', 'all', null, 'u1', 0), true);
+      assert.deepEqual(
+        [size(world, 'caller', 'alice'), size(world, 'caller'), size(world, 'all')],
+        [2, 2, 1],
+      );
+      assert.equal(remote(world, 'rm', 'caller', 'bob', 'u1', 0), true);
+      assert.equal(remote(world, 'rm', 'caller', 'alice', 'u2', 0), true);
+      assert.equal(size(world, 'caller'), 2);
+      for (const left of [1, 0, 0]) {
+        assert.equal(remote(world, 'rm', 'caller', 'alice', 'u1', 0), true);
+        assert.equal(size(world, 'caller', 'alice'), left);
+      }
+      assert.equal(remote(world, 'rm', 'all', null, 'u1', 0), true);
+      assertNothingLeft(world, before);
+    }));
+
+  test('take part in limits, and stand in no listing', () =>
+    inWorld([], (world) => {
+      world.initial({}, (message) => {
+        remote(world, 'add', 'caller', 'alice', 'u1', 0);
+        assert.equal(dlg_try_profile(world.tracker, message, 'caller', 'alice', 1), false);
+        assert.equal(dlg_try_profile(world.tracker, message, 'caller', 'alice', 2), true);
+      });
+      assert.equal(size(world, 'caller', 'alice'), 2);
+      assert.equal([...world.engine.profileMembers('caller', 'alice')!].length, 1);
+    }));
+
+  test('go when they expire, all of them, and the others stay', () =>
+    inWorld([], (world) => {
+      const now = world.native.nowUnixSeconds();
+      for (const after of [50, 50, 51, 5000]) remote(world, 'add', 'caller', 'alice', 'u', now + after);
+      remote(world, 'add', 'caller', 'bob', 'u', 0);
+      for (let second = 0; second < 49; second++) world.wait(1);
+      assert.equal(size(world, 'caller'), 5);
+      for (let second = 0; second < 70; second++) world.wait(1);
+      assert.deepEqual([size(world, 'caller', 'alice'), size(world, 'caller', 'bob')], [1, 1]);
+    }));
+
+  for (const given of [
+    ['add', 'nobody', 'a', 'u', 0],
+    ['add', 'caller', null, 'u', 0],
+    ['add', 'caller', '', 'u', 0],
+    ['add', 'caller', 'a', '', 0],
+    ['add', 'caller', 'a', 'u'.repeat(64), 0],
+    ['add', 'caller', 'a', 'u', -1],
+    ['add', 'caller', 'a', 'u', 1.5],
+    ['change' as 'add', 'caller', 'a', 'u', 0],
+  ] as const satisfies readonly Given[]) {
+    test(`refused: ${JSON.stringify(given)}`, () =>
+      inWorld([], (world) => {
+        assert.equal(remote(world, ...given), false);
+        assert.equal(size(world, 'caller'), 0);
+      }));
+  }
 });
