@@ -551,7 +551,10 @@ void Transactions::prefetch(std::span<const std::uint32_t> indexes) const noexce
 
 std::uint32_t Transactions::live() const noexcept { return segment_->transactions().used(); }
 
-std::uint32_t Transactions::room() const noexcept { return transactions_max_ - live(); }
+std::uint32_t Transactions::room() const noexcept {
+  const std::uint32_t ours = transactions_max_ - 2 * Pool::reserve(transactions_max_), used = live();
+  return used < ours ? ours - used : 0;
+}
 
 // -- attach and verify (rebuild.h)
 // -------------------------------------------------------------------------------------

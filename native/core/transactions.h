@@ -193,7 +193,8 @@ class Transactions {
   void prefetch(std::span<const std::uint32_t> indexes) const noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;
-  /// Records that are free, those kept for calls that are up included.
+  /// Records that requests of our own may take: a fifth is left to those from outside, of which half to new
+  /// calls.  Many calls that end at once wait for each other, not others for them.
   [[nodiscard]] std::uint32_t room() const noexcept;
   /// Ticks until a timer of `owner` may be due, at most `ahead`.
   [[nodiscard]] std::uint32_t quiet_ticks(std::uint32_t owner, std::uint32_t now_tick,

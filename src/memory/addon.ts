@@ -217,7 +217,7 @@ export type Shard = {
   /** Queues the stored reply to the record's upstream destination. */
   transactionSendReply(): number;
   transactionShed(): void;
-  /** How many more transactions have a record, those for calls that are up. */
+  /** How many more requests of our own have a record; the last fifth is left to those from outside. */
   transactionRoom(): number;
   /** Copies the stored request (or branch n's stored reply, or the branch's whole outgoing copy) into M at `offset`
    *  (at most `room` bytes); its length, or 0. */

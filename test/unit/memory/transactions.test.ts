@@ -52,6 +52,17 @@ function takeText(): string | null {
 }
 
 describe('a transaction', () => {
+  test('of a new call finds room where requests of our own find none any more', () => {
+    const { at, length } = put(invite('c@h'), 1000);
+    let made = 0;
+    for (; s.shard.transactionRoom() > 0; made++) {
+      s.X.fill(0, k('XArgs'), k('XArgs') + 2);
+      assert.equal(s.shard.transactionCreate(at, length, 1), STATUS.ok);
+    }
+    assert.ok(made > 100);
+    for (let n = 1; n <= made / 10; n++) assert.equal(create([n, n]), STATUS.ok, `${n} of ${made}`);
+  });
+
   test('sends its branches from the stored request, each with its own edits', () => {
     const request = invite('c@h').toString();
     assert.equal(create([1, 2]), STATUS.ok);
