@@ -418,7 +418,7 @@ void do_rarely(Table& table, DialogHandle handle, std::uint32_t random, std::vec
     const DialogHandle handle = mine[at];
     const std::string value = "v" + std::to_string(random() % 9);
     if (act < 46) {
-      const Change c = marked(random() % 100'000, contact);
+      const Change c = marked(1 + random() % 100'000, contact);  // 0 is what was never changed
       (void)table.change(handle, c, words);
     } else if (act < 50) {
       do_rarely(table, handle, random(), mine, words);
@@ -536,7 +536,8 @@ void random_instants() {
       std::memcpy(words.data(), snapshot.data(), sizeof words);
       const DialogHandle handle = handle_of(words);
       if (words[kDState] == kDeleted) {
-        table.drop(handle);
+        // Its end may be owed, and its BYEs.
+        for (std::uint32_t holds = words[kDHolds]; holds > 0; --holds) table.drop(handle);
       } else {
         check(table.change(handle, to_state(kDeleted), words) == Status::kOk, "each can be ended", round);
       }
