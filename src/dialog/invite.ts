@@ -5,7 +5,7 @@
  * [RFC 3261 12.1, 13.2.2.4, 16.7]
  */
 import { STATUS } from '../memory/addon.js';
-import { D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE, X_ARGS } from '../memory/words.js';
+import { D_FLAGS, D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { W_CONTACT_URI_LEN, W_CONTACT_URI_OFF, W_TO_TAG_LEN, W_TO_TAG_OFF } from '../sip/words.js';
 import { DLGCB } from './callbacks.js';
@@ -19,6 +19,8 @@ import type { ProfileBook } from './profile.js';
 import * as record from './record.js';
 import { COUNTERS } from './statistics.js';
 
+/** What an ended call remembers of its end, and its sibling has nothing to do with. */
+const ENDING_FLAGS = record.FLAG_HAS_BYE | record.FLAG_BYE_TO_CALLER | record.FLAG_BYE_TO_CALLEE;
 /** Failed calls whose memberships are remembered in case a 2xx comes after all. */
 const REVIVABLE_MAX = 8192;
 type Memberships = { readonly generation: number; readonly profiles: readonly ProfileEntry[] };
@@ -141,6 +143,11 @@ export class InviteAnswers {
     }
     const sibling = records.index;
     const siblingGeneration = records.generation;
+    if ((x[D_FLAGS]! & ENDING_FLAGS) !== 0) {
+      records.beginChange(record.CHANGE_FLAGS, CONFIRMED_NO_ACK);
+      x[record.A_FLAGS_CLEAR] = ENDING_FLAGS;
+      records.change(sibling, siblingGeneration);
+    }
     this.desk.siblingOf(index, sibling);
     this.desk.enter(sibling, siblingGeneration, 1);
     callbacks.tell(DLGCB.CREATED, sibling, siblingGeneration, null, null, 1);

@@ -214,11 +214,14 @@ export class ScriptRunner implements RouteScript, DialogEvents {
 
   private runEvent(name: string, run: (context: EventContext) => unknown, message: Message | null): void {
     const context = this.eventContext!;
+    const before = context.bound;
     context.bind(message);
     try {
       refusePromise(run(context));
     } catch (error) {
       this.fault(name, message, error);
+    } finally {
+      context.bind(before);
     }
   }
 

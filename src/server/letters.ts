@@ -20,8 +20,11 @@ export const LETTER = {
 } as const;
 
 const LETTER_WORDS = 5;
-/** Letters that wait for room in their rings.  Who asks hasRoom() first needs one for each owner. */
-const KEPT_LETTERS_MAX = 256;
+/**
+ * Letters that wait for room in their rings.  Who asks hasRoom() first needs one for each owner; answers to BYEs under way
+ * (own-requests.ts, FRESH_MAX) come unasked.
+ */
+const KEPT_LETTERS_MAX = 2_048;
 
 /** Owners that are told by letter. */
 export class Letters implements Owners {

@@ -77,6 +77,24 @@ describe('a 2xx of a further callee [RFC 3261 13.2.2.4, spec 1.5]', () => {
       assertNothingLeft(world, before);
     });
   });
+  test('after a side of the first had its BYE: the sibling has had none', async () => {
+    await inWorld([], (world) => {
+      const invite = world.initial();
+      world.reply(invite, 200, B);
+      world.sequential({ method: 'ACK', to: 'b2' });
+      const first = world.handle();
+      assert.equal(world.tracker.ending.end(first.index, first.generation, 1, ''), 'ended');
+      world.answerOwn(0, 200);
+      world.reply(invite, 200, C);
+      world.sequential({ method: 'ACK', to: 'c3' });
+      const ended: string[] = [];
+      world.sequential({ method: 'INFO', to: 'c3', cseq: 8 }, () => {
+        const { context, ending } = world.tracker;
+        for (const side of [2, 1]) ended.push(ending.end(context.index, context.generation, side, ''));
+      });
+      assert.deepEqual(ended, ['ended', 'ended']);
+    });
+  });
   test('comes also after the first was ended', async () => {
     await inWorld([], (world) => {
       const invite = world.initial();

@@ -1,4 +1,4 @@
-/** Requests of our own over two shards of one segment. */
+/** Two shards of one segment, with a script. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,6 +18,9 @@ let folder: string;
 let segment: SegmentId;
 let wire: MemoryWire;
 let shards: ShardCore[];
+/** Methods that event routes saw. */
+let seen: string[];
+let inEnd: () => void;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-own-'));
@@ -35,12 +38,24 @@ beforeEach(async () => {
   });
   wire = addon.createMemoryWire(segment, LISTEN, WORKERS);
   wire.setTime(1000);
+  seen = [];
+  inEnd = () => {};
   const table = new RouteTable(
     routes({
       request(r) {
         r.dlg_manage();
         r.append_hf('X-Note: a\u010d\u010aX-More: b');
         r.t_relay();
+      },
+      event: {
+        'dialog:end'(e) {
+          seen.push(e.$rm);
+          inEnd();
+          seen.push(e.$rm);
+        },
+        'dialog:failed'(e) {
+          seen.push(`failed ${e.$rm}`);
+        },
       },
     }),
   );
@@ -121,4 +136,15 @@ test('a character whose low byte would end a line ends none', () => {
   };
   assert.equal(owner.core.own.send(request), false);
   assert.equal(owner.core.own.send({ ...request, text: request.text.replace('\u010d\u010a', '') }), true);
+});
+
+test('an event route that sets off another goes on with the message that it was run for', () => {
+  invite();
+  const { owner } = call();
+  inEnd = () => owner.runner.failed(null);
+  owner.runner.end(owner.core.inHand);
+  const [before, nested, after] = seen;
+  assert.equal(before, 'INVITE');
+  assert.notEqual(nested, 'failed INVITE');
+  assert.equal(after, 'INVITE');
 });
