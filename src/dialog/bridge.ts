@@ -16,8 +16,8 @@ import {
   W_TO_TAG_OFF,
 } from '../sip/words.js';
 import { hasOneContact } from './leg.js';
-import { PURPOSE } from './own-answers.js';
 import type { DialogLog, OwnRequest, Sender } from './ports.js';
+import { PURPOSE } from './purposes.js';
 import { type ReferParams, referHeaders } from './refer.js';
 import {
   asBytes,

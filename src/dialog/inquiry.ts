@@ -6,8 +6,8 @@
 import { D_STATE } from '../memory/words.js';
 import type { Desk } from './desk.js';
 import { CONFIRMED, CONFIRMED_NO_ACK } from './machine.js';
-import { PURPOSE } from './own-answers.js';
 import type { Sender } from './ports.js';
+import { PURPOSE } from './purposes.js';
 import { asBytes, headerBlock, requestWithin, TO_CALLEE, TO_CALLER } from './requests.js';
 
 /** Methods that are no requests of their own, or end what only ending.ts may end. */

@@ -19,8 +19,8 @@ import {
 } from '../memory/words.js';
 import type { Desk } from './desk.js';
 import { CONFIRMED } from './machine.js';
-import { PURPOSE } from './own-answers.js';
 import type { DialogLog, Sender } from './ports.js';
+import { PURPOSE } from './purposes.js';
 import * as record from './record.js';
 import { type Call, cseqOfProbe, requestWithin, TO_CALLEE, TO_CALLER } from './requests.js';
 import { COUNTERS } from './statistics.js';

@@ -1,27 +1,14 @@
 /**
  * What final answers to our own requests mean, by the purpose that their transaction keeps.
- *
- * Purposes are numbers that outlive a worker: they never change their meaning.  [spec 3.6, 4.2, 4.5, 4.6]
+ * [spec 3.6, 4.2, 4.5, 4.6]
  */
 import { T_DIALOG_GENERATION, T_DIALOG_INDEX, T_DIRECTION, T_PURPOSE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import type { Bridge } from './bridge.js';
 import type { Ending } from './ending.js';
 import type { KeepAlive } from './keepalive.js';
+import { PURPOSE } from './purposes.js';
 import type { Refer } from './refer.js';
-
-export const PURPOSE = {
-  /** Nothing hangs on the answer. */
-  none: 0,
-  bye: 1,
-  /** A BYE whose number was too low the first time. */
-  byeAgain: 2,
-  probe: 3,
-  /** dlg_refer(); a BYE to the same side follows, whose answer means nothing. */
-  refer: 4,
-  bridgeInvite: 5,
-  bridgeRefer: 6,
-} as const;
 
 /** "Server internal error": among others, what a UA answers to a number that is too low.  [RFC 3261 12.2.2] */
 const NUMBER_TOO_LOW = 500;

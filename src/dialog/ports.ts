@@ -42,7 +42,7 @@ export type OwnRequest = {
   readonly generation: number;
   /** 1 to the caller, 2 to the callee, 0 neither. */
   readonly side: number;
-  /** What its answer means, a row of own-answers.ts; kept in the transaction. */
+  /** What its answer means, a row of purposes.ts; kept in the transaction. */
   readonly purpose: number;
 };
 

@@ -7,8 +7,8 @@
 import { D_STATE } from '../memory/words.js';
 import type { Desk } from './desk.js';
 import { CONFIRMED, CONFIRMED_NO_ACK } from './machine.js';
-import { PURPOSE } from './own-answers.js';
 import type { Sender } from './ports.js';
+import { PURPOSE } from './purposes.js';
 import { asBytes, isUri, requestWithin } from './requests.js';
 
 export type ReferParams = { readonly bridge_controller: string; readonly bridge_contact: string };
