@@ -13,6 +13,7 @@ export const ERRORS = {
   ERR_SEGMENT_ROOM: 'too little room for the shared segment',
   ERR_SEGMENT_IN_USE: 'the shared segment is in use',
   ERR_SEGMENT: 'the shared segment cannot be used',
+  ERR_SEGMENT_NO_CALLS: 'the shared segment holds no calls that could go on',
   ERR_ADDRESS_IN_USE: 'address in use',
   ERR_ADDRESS: 'address not usable',
   ERR_PERMISSION: 'no permission',

@@ -23,13 +23,19 @@ std::uint32_t Road::owner_of(std::span<const std::uint8_t> datagram) const noexc
   const Segment& segment = *shard.segment;
   if (segment.workers() == 1 && !may_be_response(datagram)) return shard.owner;
   // A branch that names nobody is forged, or of another time: the Call-ID decides.
-  const Scan found = scan(datagram, shard.owners());
+  // After an attach with other workers the record tells whose it is, not the number in the branch.
+  const bool moved = segment.has_moved_transactions();
+  const Scan found = scan(datagram, moved ? kThreadsMax : shard.owners());
   if (found.has_branch) {
     // Only a reply that its owner will know takes room in the owner's mailbox; a forged one is dropped here.
     const BranchName& name = found.branch;
-    if (name.owner == shard.owner) shard.transactions.prefetch(name.index);
-    const bool known = name.owner == shard.owner || shard.transactions.knows(name);
-    return known ? name.owner : shard.owner;
+    if (name.owner == shard.owner && !moved) {
+      shard.transactions.prefetch(name.index);
+      return shard.owner;
+    }
+    const std::uint32_t owner = shard.transactions.owner_of(name);
+    const bool known = moved ? owner < shard.owners() : owner == name.owner;
+    return known ? owner : shard.owner;
   }
   if (found.call_id_length == 0) return shard.owner;
   return segment.owner_of(segment.entry_of(datagram.subspan(found.call_id_offset, found.call_id_length)));

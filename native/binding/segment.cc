@@ -18,6 +18,7 @@ const char* code_of(const SegmentError& error) noexcept {
   if (error.system_errno == EACCES || error.system_errno == EPERM) return "ERR_PERMISSION";
   if (error.status == Status::kNoMemory) return "ERR_SEGMENT_ROOM";
   if (error.status == Status::kRefused && error.system_errno == EWOULDBLOCK) return "ERR_SEGMENT_IN_USE";
+  if (error.status == Status::kNotFound) return "ERR_SEGMENT_NO_CALLS";
   return "ERR_SEGMENT";
 }
 
@@ -40,6 +41,8 @@ SegmentOptions read_options(const Napi::Object& object, OptionTexts& texts) {
   options.h_id_step = static_cast<std::uint32_t>(number_of(object, "hIdStep", 1));
   options.keep_alive_seconds = static_cast<std::uint32_t>(number_of(object, "keepAliveSeconds", 0));
   options.mailbox_bytes = static_cast<std::uint64_t>(number_of(object, "mailboxBytes", kMailboxBytesMin));
+  const Napi::Value timer = object.Get("timerWorker");
+  options.timer_worker = !timer.IsBoolean() || timer.As<Napi::Boolean>().Value();
   const Napi::Value profiles = object.Get("profiles"), sockets = object.Get("sockets");
   if (profiles.IsArray()) {
     const auto list = profiles.As<Napi::Array>();

@@ -11,6 +11,7 @@ struct Rebuild {
   Segment& segment;
   ArenaMarks& marks;
   Verification& found;
+  bool timer_worker = true;  // attach(): the last owner number will be somebody's
 
   /// Marks a block that a record names; false, and counted, when it cannot be.
   bool mark(Block block) noexcept {
@@ -21,8 +22,9 @@ struct Rebuild {
 };
 
 // attach(), in this order.  A dialog's holds start at the table's own; what transactions name adds to them; a
-// deleted dialog that nobody holds is gone.  Blocks are marked, the arena is rebuilt, then come indexes,
-// wheels, lists and counts.
+// deleted dialog that nobody holds is gone.  A transaction goes to whoever owns its Call-ID now,
+// one that the timer worker made to the timer worker if there is one; without Call-ID and owner it is
+// dropped.  Blocks are marked, the arena is rebuilt, then come indexes, wheels, lists and counts.
 void begin_dialogs(Rebuild& work) noexcept;
 void mark_transactions(Rebuild& work) noexcept;
 void mark_dialogs(Rebuild& work) noexcept;

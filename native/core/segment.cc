@@ -26,6 +26,8 @@ constexpr std::uint32_t kDialogsMin = 64, kTransactionsMin = 64, kChunksMin = 16
 constexpr std::uint64_t kBytesPerDialog = 1024,
                         kBytesPerTransaction = 1024;  // of the whole, when the pools are sized
 constexpr std::uint32_t kPoolMax = 1u << 30;
+/// What to do about a file whose calls cannot be taken over.
+constexpr char kBeginFresh[] = "begin without its calls (--segment-fresh; in a program: `fresh: true`)";
 
 std::uint64_t up_to(std::uint64_t value, std::uint64_t step) noexcept {
   return (value + step - 1) / step * step;
@@ -369,7 +371,9 @@ bool Segment::name(const SegmentOptions& options, SegmentError& error) noexcept 
     const std::string name(option.name);
     if (n < header_->profiles)
       return fail(error, Status::kRefused,
-                  "profile " + name + ": was defined the other way (with or without value)"),
+                  "profile " + name +
+                      ": was defined the other way (with or without value): configure that, or " +
+                      kBeginFresh),
              false;
     if (n == kProfilesMax || option.name.empty() || option.name.size() > kNameBytesMax)
       return fail(error, Status::kOutOfRange, "profile " + name + ": at most 256, of 1 to 63 characters"),
@@ -463,17 +467,21 @@ std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
   const auto refuse = [&error](const std::string& text) {
     return fail(error, Status::kRefused, text), nullptr;
   };
+  // The magic comes last: whoever makes a segment and dies before it leaves zeros there.
+  if (bytes >= kPageBytes && header.magic == 0)
+    return fail(error, Status::kNotFound, "was never finished"), nullptr;
   if (bytes < kPageBytes || header.magic != kMagic) return refuse("not a segment of ours");
   if (header.layout_version != kLayoutVersion)
     return refuse("layout version " + std::to_string(header.layout_version) + ", this program has " +
-                  std::to_string(kLayoutVersion) + ": remove the segment or start the program that made it");
+                  std::to_string(kLayoutVersion) + ": start the program that made it, or " + kBeginFresh);
   if (header.hash_size != options.hash_size)
     return refuse("hash_size is " + std::to_string(header.hash_size) +
-                  " in the segment: configure that, or remove it");
+                  " in the segment: configure that, or " + kBeginFresh);
   if (header.h_id_step != options.h_id_step)
     return refuse("h_id_step is " + std::to_string(header.h_id_step) +
-                  " in the segment: configure that, or remove it");
-  if (boot_id() != header.boot_id) return refuse("written before the machine was started anew: remove it");
+                  " in the segment: configure that, or " + kBeginFresh);
+  if (boot_id() != header.boot_id)
+    return fail(error, Status::kNotFound, "written before the machine was started anew"), nullptr;
 
   Plan plan;
   std::copy(std::begin(header.regions), std::end(header.regions), plan.regions);
@@ -488,7 +496,7 @@ std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
   segment->take_views();
   for (std::uint32_t thread = 0; thread < kThreadsMax; ++thread) segment->undo(thread).restore(bytes);
   segment->reset_derived(std::max(options.now_boot_ms, header.made_boot_ms));
-  if (!segment->name(options, error) || !segment->rebuild(error)) return nullptr;
+  if (!segment->name(options, error) || !segment->rebuild(options.timer_worker, error)) return nullptr;
   return segment;
 }
 
@@ -498,6 +506,8 @@ std::unique_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentE
   if (!check(options, error) || !open_locked(options.path, 0, file, facts, error)) return nullptr;
   if (!is_private(facts)) return fail_not_private(options.path, error), nullptr;
   SegmentHeader header{};
+  if (facts.st_size == 0)
+    return fail(error, Status::kNotFound, "segment " + options.path + ": was never finished"), nullptr;
   if (facts.st_size < static_cast<off_t>(kPageBytes) ||
       pread(file.get(), &header, sizeof header, 0) != sizeof header)
     return fail(error, Status::kRefused, "segment " + options.path + ": not a segment of ours"), nullptr;
@@ -542,18 +552,17 @@ void Segment::remove_file() noexcept {
     unlink(path_.c_str());
 }
 
-bool Segment::rebuild(SegmentError& error) noexcept {
+bool Segment::rebuild(bool timer_worker, SegmentError& error) noexcept {
   ArenaMarks marks(arena_.total_bytes());
   if (!marks.ready()) return fail(error, Status::kNoMemory, "no memory to attach with"), false;
   Verification found;
-  Rebuild work{*this, marks, found};
+  Rebuild work{*this, marks, found, timer_worker};
   begin_dialogs(work);
   mark_transactions(work);
   mark_dialogs(work);
   if (found.blocks != 0)
     return fail(error, Status::kRefused,
-                std::to_string(found.blocks) +
-                    " blocks are damaged: remove the segment, or keep it for inspection"),
+                std::to_string(found.blocks) + " blocks are damaged: " + kBeginFresh),
            false;
   link_dialogs(work);
   link_transactions(work);

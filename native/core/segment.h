@@ -41,6 +41,7 @@ struct SegmentOptions {
   std::span<const ProfileOption> profiles;
   std::span<const std::string_view> sockets;  // number 1 is the first
   std::uint64_t mailbox_bytes = kMailboxBytesMin;
+  bool timer_worker = true;  // somebody will run the transactions of the last owner number
   /// At attach, keep-alives that became overdue are spread over so many seconds; 0: as the segment was made
   /// with.
   std::uint32_t keep_alive_seconds = 0;
@@ -125,6 +126,9 @@ class Segment {
   [[nodiscard]] std::uint32_t owners() const noexcept {
     return workers_ + 1;
   }  // the timer worker is the last
+  /// Some transactions have another owner than their branches name, since attach.
+  [[nodiscard]] bool has_moved_transactions() const noexcept { return has_moved_transactions_; }
+  void note_moved_transactions() noexcept { has_moved_transactions_ = true; }
   /// The shard that owns a hash entry.
   [[nodiscard]] std::uint32_t owner_of(std::uint32_t entry) const noexcept {
     return static_cast<std::uint32_t>(std::uint64_t{entry} * workers_ / header_->hash_size);
@@ -186,11 +190,12 @@ class Segment {
   [[nodiscard]] bool name(const SegmentOptions& options, SegmentError& error) noexcept;
   void take_views() noexcept;
   void reset_derived(std::uint64_t now_boot_ms) noexcept;
-  [[nodiscard]] bool rebuild(SegmentError& error) noexcept;
+  [[nodiscard]] bool rebuild(bool timer_worker, SegmentError& error) noexcept;
 
   std::uint8_t* base_ = nullptr;
   std::size_t bytes_ = 0;
   SegmentHeader* header_ = nullptr;
+  bool has_moved_transactions_ = false;
   std::uint32_t workers_ = 0;
   KeyedHash keyed_hash_{0, 0};
   Arena arena_;

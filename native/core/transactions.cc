@@ -10,6 +10,7 @@
 #include "layout.h"
 #include "pool.h"
 #include "rebuild.h"
+#include "scan.h"
 #include "segment.h"
 
 namespace holdfast {
@@ -233,15 +234,16 @@ bool Transactions::is_owned_by(std::uint32_t index, std::uint32_t owner) const n
   return is_live(index) && record(index)[kTOwner] == owner;
 }
 
-bool Transactions::knows(const BranchName& name) const noexcept {
-  if (name.index == 0 || name.index > transactions_max_) return false;
+std::uint32_t Transactions::owner_of(const BranchName& name) const noexcept {
+  if (name.index == 0 || name.index > transactions_max_) return kNoOwner;
   // Its owner may be writing it: these words stay what they are as long as the transaction lives.
   std::uint32_t* const r = record(name.index);
   const auto word = [r](HeadWord at) {
     return std::atomic_ref<std::uint32_t>(r[at]).load(std::memory_order_relaxed);
   };
-  return word(kTIndex) == name.index && word(kTGeneration) == name.generation &&
-         word(kTOwner) == name.owner && word(kTLoopHash) == name.hash;
+  const bool is_it =
+      word(kTIndex) == name.index && word(kTGeneration) == name.generation && word(kTLoopHash) == name.hash;
+  return is_it ? word(kTOwner) : kNoOwner;
 }
 
 bool Transactions::matches(Registers registers) const noexcept {
@@ -559,6 +561,8 @@ std::uint32_t Transactions::room() const noexcept {
 // -- attach and verify (rebuild.h)
 // -------------------------------------------------------------------------------------
 
+constexpr std::uint32_t kKindClient = 3;
+
 /// Every carved record, and the blocks of the live ones.
 struct TransactionWalk {
   explicit TransactionWalk(Segment& segment) noexcept : segment(segment), view(segment, kMainThread) {}
@@ -566,6 +570,21 @@ struct TransactionWalk {
   [[nodiscard]] std::uint32_t last() const noexcept { return segment.transactions().carved(); }
   [[nodiscard]] bool is_live(std::uint32_t index) const noexcept {
     return view.is_live(index) && view.record(index)[kTOwner] < segment.owners();
+  }
+  /// attach(): who runs it from now on; owners() if nobody can.
+  [[nodiscard]] std::uint32_t owner_after(std::uint32_t index, const Rebuild& work) const noexcept {
+    const std::uint32_t* r = view.record(index);
+    const std::uint32_t timer = segment.owners() - 1;
+    if (r[kTKind] == kKindClient && r[kTOwner] >= timer && work.timer_worker) return timer;
+    const std::uint32_t dialog = r[kTDialogIndex];
+    if (dialog != 0 && dialog <= segment.dialogs().carved()) {
+      const DialogRecord& named = segment.dialog(dialog);
+      if (named.state != 0 && named.generation == r[kTDialogGeneration]) return segment.owner_of(named.entry);
+    }
+    const std::span<const std::uint8_t> request = view.request(index);
+    const Scan found = scan(request, 0);
+    if (found.call_id_length == 0) return r[kTOwner] < timer ? r[kTOwner] : segment.owners();
+    return segment.owner_of(segment.entry_of(request.subspan(found.call_id_offset, found.call_id_length)));
   }
   void mark(std::uint32_t index, Rebuild& work) const noexcept {
     const auto mark_block = [&work](Block block) {
@@ -598,15 +617,20 @@ void mark_transactions(Rebuild& work) noexcept {
   TransactionWalk walk(work.segment);
   for (std::uint32_t index = 1; index <= walk.last(); ++index) {
     std::uint32_t* r = walk.view.record(index);
-    if (!walk.is_live(index)) {
-      r[kTIndex] = 0;  // of an owner that is no longer there
+    const bool is_live = walk.view.is_live(index);
+    const std::uint32_t owner = is_live ? walk.owner_after(index, work) : work.segment.owners();
+    if (owner == work.segment.owners()) {
+      r[kTIndex] = 0;  // nobody's
       continue;
     }
+    if (r[kTOwner] != owner) work.segment.note_moved_transactions();
+    r[kTOwner] = owner;
     walk.mark(index, work);
     const std::uint32_t dialog = r[kTDialogIndex];
     if (dialog == 0 || dialog > work.segment.dialogs().carved()) continue;
     DialogRecord& named = work.segment.dialog(dialog);
-    if (named.state != 0 && named.generation == r[kTDialogGeneration]) named.holds += 1;
+    if (named.state == 0 || named.generation != r[kTDialogGeneration]) continue;
+    named.holds += 1;
   }
 }
 

@@ -178,8 +178,10 @@ class Transactions {
   /// Gives back what a finished transaction no longer needs: the request and all edits.
   void shed(Registers registers) noexcept;
 
-  /// Whether `name` is that of a branch of a live transaction of `name.owner`, hash and all.  Any thread.
-  [[nodiscard]] bool knows(const BranchName& name) const noexcept;
+  /// Who runs the live transaction that `name` is a branch of, hash and all: the owner that the name tells
+  /// unless a later process has other workers.  kNoOwner if there is none.  Any thread.
+  static constexpr std::uint32_t kNoOwner = 0xffffffff;
+  [[nodiscard]] std::uint32_t owner_of(const BranchName& name) const noexcept;
 
   /// Takes at most `out.size()` records whose earliest deadline is past out of the owner's wheel; each is
   /// named by its index in `out`.  The caller loads, acts and stores (which arms again).

@@ -48,7 +48,8 @@ function startCommand(): Command {
   for (const name of OPTION_NAMES) {
     const option = OPTIONS[name];
     const doc = `${option.doc} (default: ${option.byDefault}) [${variableOf(name)}]`;
-    start.addOption(collecting(`--${name} <${option.form}>`, doc));
+    if (option.alone === undefined) start.addOption(collecting(`--${name} <${option.form}>`, doc));
+    else start.addOption(collecting(`--${name} [${option.form}]`, doc).preset(option.alone));
   }
   return start
     .addOption(collecting('--set <GROUP:NAME=VALUE>', 'sets a parameter; may be given again [HOLDFAST_SET]'))

@@ -22,6 +22,7 @@ export function checkReport({ config, origins, warnings }: Loaded): string {
       config.segmentBytes === null
         ? '256M, or half of the room if that is less'
         : String(config.segmentBytes),
+    'segment-fresh': config.segmentFresh ? 'yes' : 'no',
     'log-level': config.logLevel,
     'log-format': config.logFormat,
   };

@@ -40,6 +40,8 @@ export type Config = {
   readonly segmentPath: string;
   /** null: 256 MiB, or half of the room if that is less. */
   readonly segmentBytes: number | null;
+  /** Calls that a process before left in the file are not wanted. */
+  readonly segmentFresh: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly params: Params;
@@ -108,6 +110,7 @@ export async function loadConfig(given: Given): Promise<Loaded> {
     workers: options.workers ?? defaultWorkers(),
     segmentPath: options.segment ?? `/dev/shm/holdfast-${listen[0]?.port ?? 5060}`,
     segmentBytes: options['segment-size'] ?? null,
+    segmentFresh: options['segment-fresh'] ?? false,
     logLevel: options['log-level'] ?? 'info',
     logFormat: options['log-format'] ?? 'text',
     params: params as Params,
@@ -250,6 +253,7 @@ type OptionValues = {
   workers?: number;
   segment?: string;
   'segment-size'?: number;
+  'segment-fresh'?: boolean;
   'log-level'?: LogLevel;
   'log-format'?: LogFormat;
 };

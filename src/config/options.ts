@@ -20,6 +20,8 @@ export type Option<T> = {
   /** The words for the default in --help and --check. */
   readonly byDefault: string;
   readonly repeatable?: true;
+  /** What the flag means without a value. */
+  readonly alone?: string;
   readonly read: (written: string, place: Place) => Read<T>;
 };
 
@@ -90,6 +92,16 @@ export const OPTIONS = {
     byDefault: '256M, or half of the room if that is less',
     read: readBytes,
   } as Option<number>,
+  'segment-fresh': {
+    form: 'yes|no',
+    doc: 'begin without the calls in it: the file is moved to PATH.stale; alone it means yes',
+    byDefault: 'no, the calls of the process before go on',
+    alone: 'yes',
+    read: (written) => {
+      const read = readWord(written, ['yes', 'no']);
+      return 'wrong' in read ? read : { value: read.value === 'yes' };
+    },
+  } as Option<boolean>,
   'log-level': {
     form: 'LEVEL',
     doc: `least important lines to log: ${LOG_LEVELS.join(', ')}`,

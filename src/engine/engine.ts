@@ -78,11 +78,11 @@ export class DialogEngine {
    */
   static async open(options: EngineOptions): Promise<DialogEngine> {
     const params = readParams(options);
-    const { segment, attached } = openSegment(options, params);
+    const { segment, attached, warning } = openSegment(options, params);
     try {
       // Joins of a process before this one whose calls never became dialogs.
       if (attached) addon.profilesGiveBack(segment, 0);
-      return new DialogEngine(options, params, segment, attached);
+      return new DialogEngine(options, params, segment, attached, warning);
     } catch (error) {
       addon.closeSegment(segment, false);
       throw error;
@@ -94,6 +94,7 @@ export class DialogEngine {
     params: Params['dialog'],
     segment: SegmentId,
     attached: boolean,
+    warning: string | null,
   ) {
     const memory = new ShardMemory();
     const isCallersClock = options.clock === 'caller';
@@ -114,7 +115,6 @@ export class DialogEngine {
       unixSeconds: () => native.nowUnixSeconds(),
     };
     const log = new OnceAMinute(options.log ?? silentLog, clock);
-    const warning = addon.segmentWarning(segment);
     if (warning !== null) log.warn('segment_found', { warning });
 
     const parser = new SipParser(memory.wasm);

@@ -3,13 +3,12 @@
  *
  * The parameters are those of the group `dialog`, by Kamailio's names and with the bounds of their rows.
  */
-import { existsSync } from 'node:fs';
 import { dialogParams, type Params } from '../config/load.js';
 import type { Written } from '../config/param.js';
-import { type ProfileDefinition, profileDefinitions } from '../dialog/profile.js';
-import { coded, EngineError } from '../errors.js';
+import { profileDefinitions } from '../dialog/profile.js';
+import { EngineError } from '../errors.js';
 import type { Log } from '../log.js';
-import { addon, type SegmentId } from '../memory/addon.js';
+import { type OpenSegment, openSegmentFile } from '../memory/segment-file.js';
 import { SOCKETS_MAX } from '../memory/words.js';
 import type { InviteToEnd, RequestToSend } from './outbox.js';
 
@@ -81,13 +80,10 @@ export function readParams(options: EngineOptions): Params['dialog'] {
 /**
  * Takes over the calls in the file, or makes it.
  *
- * @throws EngineError ERR_SEGMENT_IN_USE, ERR_SEGMENT_ROOM, ERR_SEGMENT when the file is of another layout, hash_size,
- *         order of profiles or boot of the machine: then `fresh` begins anew
+ * @throws EngineError ERR_SEGMENT_IN_USE, ERR_SEGMENT_ROOM, ERR_SEGMENT when the file is of another layout, hash_size or
+ *         order of profiles: then `fresh` begins anew; one of another boot of the machine is moved to `<path>.stale`
  */
-export function openSegment(
-  options: EngineOptions,
-  params: Params['dialog'],
-): { readonly segment: SegmentId; readonly attached: boolean } {
+export function openSegment(options: EngineOptions, params: Params['dialog']): OpenSegment {
   const { path, bytes, fresh = false } = options.segment;
   const wanted = {
     path,
@@ -101,36 +97,10 @@ export function openSegment(
     mailboxBytes: MAILBOX_BYTES,
     keepAliveSeconds: params.ka_interval,
   };
-  if (fresh || !existsSync(path)) {
-    return { segment: coded(() => addon.createSegment(wanted)), attached: false };
-  }
-  // Without names at first, for a file with others must stay as it is.
-  const segment = coded(() => addon.attachSegment({ ...wanted, profiles: [], sockets: [] }));
-  const inFile = addon.segmentNames(segment);
-  const profiles = wanted.profiles.map(shown);
-  const mistake =
-    disorder('sockets', inFile.sockets, wanted.sockets) ??
-    disorder('profiles', inFile.profiles.map(shown), profiles);
-  const isComplete =
-    inFile.sockets.length >= wanted.sockets.length && inFile.profiles.length >= profiles.length;
-  if (mistake === null && isComplete) return { segment, attached: true };
-  addon.closeSegment(segment, false);
-  if (mistake !== null) throw new EngineError('ERR_SEGMENT', `${path}: ${mistake}`);
-  return { segment: coded(() => addon.attachSegment(wanted)), attached: true };
+  return openSegmentFile(wanted, { fresh, everySocket: false });
 }
 
 /** Sockets have numbers from 1 on, and a dialog must have one. */
 export function socketNames(options: EngineOptions): readonly string[] {
   return options.sockets === undefined || options.sockets.length === 0 ? ['engine'] : options.sockets;
-}
-
-function shown({ name, withValue }: ProfileDefinition): string {
-  return withValue ? `${name} (with value)` : name;
-}
-
-/** Records name both by number, so the file's order counts. */
-function disorder(what: string, inFile: readonly string[], wanted: readonly string[]): string | null {
-  const differs = inFile.some((name, n) => n < wanted.length && wanted[n] !== name);
-  if (!differs) return null;
-  return `${what} are ${inFile.join(', ')} there: give the same in this order, new ones at the end`;
 }

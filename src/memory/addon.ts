@@ -41,6 +41,8 @@ export type SegmentOptions = {
   readonly mailboxBytes: number;
   /** Over how many seconds keep-alives that became overdue are spread at attach; missing or 0: 30. */
   readonly keepAliveSeconds?: number;
+  /** Somebody runs the transactions of owner number `workers`; missing: yes. */
+  readonly timerWorker?: boolean;
 };
 
 export type SegmentUsage = {
@@ -66,8 +68,9 @@ export type Addon = {
 
   /** Creates, reserves and locks the file; throws a coded Error (ERR_SEGMENT_*) with the room needed.  Main thread. */
   createSegment(options: SegmentOptions): SegmentId;
-  /** Takes over the file that a dead process left, its dialogs and transactions with it; the same errors.  Layout,
-   *  hashSize and hIdStep must be the same; profiles and sockets that it does not know are added. */
+  /** Takes over the file that a dead process left, its dialogs and transactions with it; the same errors, and
+   *  ERR_SEGMENT_NO_CALLS for one that was never finished or is of another boot of the machine.  Layout, hashSize and
+   *  hIdStep must be the same; profiles and sockets that it does not know are added. */
   attachSegment(options: SegmentOptions): SegmentId;
   /** What was done with the file that a dead process left, one line for the log; null: there was none. */
   segmentWarning(segment: SegmentId): string | null;

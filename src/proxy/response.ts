@@ -157,7 +157,6 @@ export class Responses {
     const { w, name } = this;
     const at = message.at + message.word(W_VIA_BRANCH_OFF);
     if (!name.read(message.bytes, at, message.word(W_VIA_BRANCH_LEN))) return -1;
-    if (name.owner !== w.owner) return -1;
     if (w.native.transactionLoad(name.index, name.generation) !== STATUS_OK) return -1;
     const x = w.x;
     const isOwn = x[T_KIND] === KIND_CLIENT;

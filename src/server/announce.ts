@@ -23,6 +23,7 @@ export function announcement(config: Config, segment: Runtime['segment'], versio
     `  management   ${rpc}`,
     `  workers      ${config.workers}`,
     `  segment      ${segment.path}, ${mebibytes} MiB, enough for ${segment.callsEnough} calls`,
+    ...foundLine(segment.callsFound),
     'make a call:',
     `  sipp -sn uas ${inet6}-p ${CALLEE_PORT} -bg`,
     `  sipp -sn uac ${inet6}-p ${CALLER_PORT} -rsa ${proxy} -m 1 -d 20000 ${loopbackOf(host)}:${CALLEE_PORT}`,
@@ -30,6 +31,11 @@ export function announcement(config: Config, segment: Runtime['segment'], versio
     `  npx holdfast list --rpc ${endpointText(config.rpc)}`,
     `  curl -H 'content-type: application/json' -d '{"jsonrpc":"2.0","method":"dlg.list","id":1}' ${rpc}`,
   ].join('\n')}\n`;
+}
+
+function foundLine(calls: number | null): readonly string[] {
+  if (calls === null) return [];
+  return [`  found        ${calls} ${calls === 1 ? 'call' : 'calls'} of the process before; they go on`];
 }
 
 function loopbackOf(host: string): string {

@@ -21,6 +21,8 @@ export type StartOptions = {
   readonly workers?: number;
   readonly segment?: string;
   readonly segmentSize?: number;
+  /** true: calls that a process before left in the segment are not wanted. */
+  readonly segmentFresh?: boolean;
   /** Modparams: `{ 'dialog:hash_size': 4096 }`. */
   readonly set?: Readonly<Record<string, string | number>>;
   readonly log?: Log;
@@ -32,7 +34,7 @@ export type StartOptions = {
 export type Proxy = {
   /** Dialogs, profiles and statistics. */
   readonly view: EngineView;
-  /** Stops the workers and removes the segment; calls that are up end with it. */
+  /** Stops the workers; what is still up stays in the segment, where the next start finds it. */
   stop(): Promise<void>;
 };
 
@@ -51,6 +53,7 @@ export async function start(options: StartOptions = {}): Promise<Proxy> {
   if (options.workers !== undefined) flags.workers = String(options.workers);
   if (options.segment !== undefined) flags.segment = options.segment;
   if (options.segmentSize !== undefined) flags['segment-size'] = String(options.segmentSize);
+  if (options.segmentFresh === true) flags['segment-fresh'] = 'yes';
   const { config } = await loadConfig({ flags, env: {}, folder: process.cwd() });
   const log = options.log ?? silentLog;
   const runtime = await openRuntime(config, log);

@@ -23,13 +23,19 @@ export interface WorkerHandle {
 export interface Runtime {
   /** Owner numbers to start workers for, shards and timer worker alike. */
   readonly owners: readonly number[];
-  readonly segment: { readonly path: string; readonly bytes: number; readonly callsEnough: number };
+  readonly segment: {
+    readonly path: string;
+    readonly bytes: number;
+    readonly callsEnough: number;
+    /** Calls of the process before that go on; null: the file is new. */
+    readonly callsFound: number | null;
+  };
   /** Starts a worker under an owner number; resolves when it serves, rejects when it cannot. */
   startWorker(owner: number): Promise<WorkerHandle>;
   view(): EngineView;
   /** From now on new calls are refused; resolves when no transaction is left in work. */
   drain(): Promise<void>;
-  /** Closes sockets and segment; the file stays when the calls in it are still wanted. */
+  /** Closes sockets and segment; the file goes when nothing is left in it and it need not be kept. */
   close(keepSegment: boolean): Promise<void>;
 }
 

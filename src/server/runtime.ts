@@ -7,6 +7,7 @@ import { profileDefinitions } from '../dialog/profile.js';
 import { coded, EngineError } from '../errors.js';
 import type { Log } from '../log.js';
 import { addon, type SegmentId } from '../memory/addon.js';
+import { openSegmentFile } from '../memory/segment-file.js';
 import type { EngineView } from '../rpc/ports.js';
 import { Sockets } from '../transport/sockets.js';
 import type { CommandResult, ShardCommand } from './commands.js';
@@ -23,14 +24,12 @@ const YOUNG_GENERATION_MB = 16;
 
 /** Makes the segment and binds every listen address. */
 export async function openRuntime(config: Config, log: Log): Promise<Runtime> {
-  const segment = coded(() => openSegment(config));
-  const warning = addon.segmentWarning(segment);
-  if (warning !== null) log.warn('segment_found', { warning });
+  const { segment, found } = openSegment(config, log);
   try {
     const { core } = config.params;
     coded(() => addon.openSockets(segment, config.listen, config.workers, core.receive_buffer_bytes));
   } catch (error) {
-    addon.closeSegment(segment, true);
+    addon.closeSegment(segment, found === null);
     throw error;
   }
   const granted = addon.receiveBuffer(segment);
@@ -41,12 +40,17 @@ export async function openRuntime(config: Config, log: Log): Promise<Runtime> {
       remedy: 'sysctl net.core.rmem_max',
     });
   }
-  return new Process(config, segment);
+  return new Process(config, segment, found);
 }
 
-function openSegment(config: Config): SegmentId {
+/** What a process before left goes on: its records are whole, indexes, counts and timers are made anew. */
+function openSegment(
+  config: Config,
+  log: Log,
+): { readonly segment: SegmentId; readonly found: number | null } {
   const { core, dialog } = config.params;
-  return addon.createSegment({
+  const beganMs = systemClock.monotonicMs();
+  const wanted = {
     path: config.segmentPath,
     bytes: config.segmentBytes,
     hashSize: dialog.hash_size,
@@ -57,7 +61,24 @@ function openSegment(config: Config): SegmentId {
     sockets: new Sockets(config.listen).all.map((socket) => socket.name),
     mailboxBytes: MAILBOX_BYTES,
     keepAliveSeconds: dialog.ka_interval,
+    timerWorker: dialog.timer_procs === 1,
+  };
+  const how = { fresh: config.segmentFresh, everySocket: true };
+  const { segment, attached, warning } = openSegmentFile(wanted, how);
+  if (warning !== null) log.warn('segment_found', { warning });
+  if (!attached) return { segment, found: null };
+  const { dialogs, transactions, totalBytes } = addon.segmentUsage(segment);
+  log.info('calls_taken_over', {
+    dialogs,
+    transactions,
+    milliseconds: Math.round(systemClock.monotonicMs() - beganMs),
   });
+  if (config.segmentBytes !== null && config.segmentBytes > totalBytes) {
+    log.warn('segment_keeps_its_size', { bytes: totalBytes, wanted_bytes: config.segmentBytes });
+  }
+  const counts = addon.statistics(segment);
+  const found = (counts['dialog:active_dialogs'] ?? 0) + (counts['dialog:early_dialogs'] ?? 0);
+  return { segment, found };
 }
 
 /** Where the ids of dialogs begin; null: at random. */
@@ -68,7 +89,7 @@ export function firstId(start: number, serverId: number): number | null {
 
 class Process implements Runtime {
   readonly owners: readonly number[];
-  readonly segment: { readonly path: string; readonly bytes: number; readonly callsEnough: number };
+  readonly segment: Runtime['segment'];
   readonly #config: Config;
   readonly #id: SegmentId;
   readonly #heartbeats = new Heartbeats();
@@ -78,7 +99,7 @@ class Process implements Runtime {
   /** Those that serve now, by owner number. */
   readonly #workers = new Map<number, WorkerHandle>();
 
-  constructor(config: Config, segment: SegmentId) {
+  constructor(config: Config, segment: SegmentId, found: number | null) {
     this.#config = config;
     this.#id = segment;
     const timerWorkers = config.params.dialog.timer_procs === 1 ? 1 : 0;
@@ -88,6 +109,7 @@ class Process implements Runtime {
       path: config.segmentPath,
       bytes: usage.totalBytes,
       callsEnough: usage.callsEnough,
+      callsFound: found,
     };
     this.#view = new JoinedEngine(
       segment,
@@ -145,6 +167,7 @@ class Process implements Runtime {
 
   async close(keepSegment: boolean): Promise<void> {
     addon.closeSockets(this.#id);
-    addon.closeSegment(this.#id, !keepSegment);
+    const { dialogs, transactions } = addon.segmentUsage(this.#id);
+    addon.closeSegment(this.#id, !keepSegment && dialogs + transactions === 0);
   }
 }

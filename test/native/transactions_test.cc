@@ -49,27 +49,29 @@ std::uint32_t& branch_word(Words& words, std::uint32_t branch, std::uint32_t wor
 }  // namespace
 
 TEST_CASE(
-    "transactions: a reply is known by owner, handle and hash of a live transaction, by none of them alone") {
+    "transactions: a reply's owner is known by handle and hash of a live transaction, by neither alone") {
   Fixture f;
   Words words;
   REQUIRE(f.create(7, words) == Status::kOk);
   words[kTLoopHash] = 0x89abcdef;
   REQUIRE(f.transactions.store(words) == Status::kOk);
   const BranchName ours{0, words[kTIndex], words[kTGeneration], 3, 0x89abcdef};
-  CHECK(f.transactions.knows(ours));
-  for (const auto part :
-       {&BranchName::owner, &BranchName::index, &BranchName::generation, &BranchName::hash}) {
+  CHECK(f.transactions.owner_of(ours) == words[kTOwner]);
+  BranchName renamed = ours;  // by a process with other workers
+  renamed.owner += 1;
+  CHECK(f.transactions.owner_of(renamed) == words[kTOwner]);
+  for (const auto part : {&BranchName::index, &BranchName::generation, &BranchName::hash}) {
     BranchName forged = ours;
     forged.*part += 1;
-    CHECK(!f.transactions.knows(forged));
+    CHECK(f.transactions.owner_of(forged) == Transactions::kNoOwner);
   }
   BranchName none = ours;
   for (const std::uint32_t index : {0u, 0xffffffffu}) {
     none.index = index;
-    CHECK(!f.transactions.knows(none));
+    CHECK(f.transactions.owner_of(none) == Transactions::kNoOwner);
   }
   f.transactions.free(ours.index);
-  CHECK(!f.transactions.knows(ours));
+  CHECK(f.transactions.owner_of(ours) == Transactions::kNoOwner);
   CHECK(f.empty());
 }
 
@@ -362,16 +364,54 @@ TEST_CASE("transactions: attach finds them with their blocks, deadlines, keys an
   CHECK(f.sound());
   Transactions after(*f.test.segment, 0);
   CHECK(after.live() == 1);
-  REQUIRE(after.find(0, 7, back) == Status::kOk);
+  const std::uint32_t owner =
+      f.test.segment->owner_of(dialog[kDEntry]);  // whoever owns its Call-ID runs it now
+  REQUIRE(after.find(owner, 7, back) == Status::kOk);
+  words[kTOwner] = owner;
   CHECK(std::equal(words.begin(), words.begin() + kHeadWords + 5 * kBranchWords, back.begin()));
   CHECK(string_of(after.reply(back[kTIndex])) == "SIP/2.0 100 Trying");
   CHECK(string_of(after.branch_reply(back[kTIndex], 4)) == "SIP/2.0 486 Busy");
   CHECK(string_of(after.request(back[kTIndex])) == kRequest);
-  CHECK(after.advance(0, 299, out) == 0);
-  CHECK(after.advance(0, 300, out) == 1);
+  CHECK(after.advance(owner, 299, out) == 0);
+  CHECK(after.advance(owner, 300, out) == 1);
   Table table_after(*f.test.segment, 0);
   REQUIRE(table_after.load(handle_of(dialog), dialog) == Status::kOk);
   CHECK(dialog[kDHolds] == holds + 1);
   after.free(back[kTIndex]);
   CHECK(after.live() == 0);
+}
+
+TEST_CASE("transactions: attach leaves none to nobody") {
+  for (const bool timer_worker : {true, false}) {
+    CAPTURE(timer_worker);
+    Fixture f;
+    const std::uint32_t timer = f.test.segment->owners() - 1;
+    Table table(*f.test.segment, 0);
+    DialogWords dialog;
+    REQUIRE(table.create(TestCall(1).dialog(), dialog) == Status::kOk);
+    REQUIRE(table.change(handle_of(dialog), TestCall(1).answer(), dialog) == Status::kOk);
+    REQUIRE(table.claim_end(handle_of(dialog), EndReason::kCommand, 3, 1, 1, dialog) == Status::kOk);
+    Words bye;  // the timer worker sends the caller's, and died before the callee's
+    REQUIRE(f.transactions.create(timer, 0, text(kRequest), Need::kCallIsUp, bye) == Status::kOk);
+    bye[kTKind] = 3;
+    bye[kTUser0] = 1;
+    bye[kTDirection] = 1;
+    bye[kTEndDue] = 100;
+    REQUIRE(table.hold(handle_of(dialog)) == Status::kOk);
+    bye[kTDialogIndex] = dialog[kDIndex];
+    bye[kTDialogGeneration] = dialog[kDGeneration];
+    REQUIRE(f.transactions.store(bye) == Status::kOk);
+    Words nobodys;  // no Call-ID tells whose it is
+    REQUIRE(f.transactions.create(timer, 0, text("BYE"), Need::kCallIsUp, nobodys) == Status::kOk);
+    nobodys[kTEndDue] = 100;
+    REQUIRE(f.transactions.store(nobodys) == Status::kOk);
+
+    f.test.options.timer_worker = timer_worker;
+    REQUIRE(f.test.attach());
+    CHECK(f.sound());
+    Transactions after(*f.test.segment, 0);
+    CHECK(after.live() == 1);
+    REQUIRE(after.load(bye[kTIndex], bye[kTGeneration], bye) == Status::kOk);
+    CHECK(bye[kTOwner] == (timer_worker ? timer : f.test.segment->owner_of(dialog[kDEntry])));
+  }
 }

@@ -5,10 +5,11 @@ import type { SipText, UserAgent } from './ua.js';
 
 const ANSWER_WAIT_MS = 8_000;
 
-/** Makes `callee` answer every INVITE with 180 and 200, and every other request with 200. */
-export function answer(callee: UserAgent): UserAgent {
+/** Makes `callee` answer every INVITE with 180 and 200, and every other request with 200; `hear` sees them all. */
+export function answer(callee: UserAgent, hear: (message: SipText) => void = () => {}): UserAgent {
   callee.onMessage((received) => {
     const { message } = received;
+    hear(message);
     if (message.status !== 0 || message.method === 'ACK') return;
     void (async () => {
       if (message.method === 'INVITE') await callee.reply(received, 180, 'Ringing', 'callee');

@@ -65,7 +65,7 @@ describe('the life of the process', () => {
   );
 
   test(
-    'SIGTERM stops it in order: exit code 0, the segment is gone, the port is free',
+    'SIGTERM stops it in order: exit code 0, a call that is up stays in the segment, the port is free',
     async () => {
       answer(await agent(CALLEE_PORT));
       const caller = await agent(0);
@@ -74,8 +74,9 @@ describe('the life of the process', () => {
       await call(caller, PROXY_PORT, CALLEE_PORT, 'held');
       const exit = await proxy.signal('SIGTERM');
       assert.deepEqual([exit.code, exit.signal], [0, null], exit.output);
-      assert.ok(!existsSync(proxy.segment), 'the segment file is removed');
-      const again = await start(OPTIONS);
+      assert.ok(existsSync(proxy.segment), 'the call goes on');
+      const again = await start({ ...OPTIONS, segment: proxy.segment });
+      assert.equal((await again.rpc<readonly ListedDialog[]>('dlg.list')).length, 1);
       await call(caller, PROXY_PORT, CALLEE_PORT, 'again');
       await again.stop();
     },

@@ -25,7 +25,7 @@ async function world(changes: { failWorker?: Error; drain?: () => Promise<void> 
   });
   const runtime: Runtime = {
     owners: [0, 1],
-    segment: { path: '/dev/shm/x', bytes: 268_435_456, callsEnough: 12_345 },
+    segment: { path: '/dev/shm/x', bytes: 268_435_456, callsEnough: 12_345, callsFound: 7 },
     view: () => new FakeView([dialog(1)]),
     async startWorker(owner) {
       if (changes.failWorker !== undefined && owner === 1) throw changes.failWorker;
@@ -89,6 +89,7 @@ describe('the main thread', () => {
       'udp:127.0.0.1:5060',
       `${BASE}/RPC`,
       '/dev/shm/x, 256 MiB, enough for 12345 calls',
+      'found        7 calls',
       'sipp -sn uac',
       'holdfast list --rpc 127.0.0.1:18070',
     ]) {
