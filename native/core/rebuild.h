@@ -32,6 +32,9 @@ void link_dialogs(Rebuild& work) noexcept;
 void link_transactions(Rebuild& work) noexcept;
 [[nodiscard]] Status link_members(Rebuild& work) noexcept;
 
+/// A live transaction sends the BYE that an ended dialog owes this side.
+void bye_is_sent(Segment& segment, std::uint32_t index, std::uint32_t side) noexcept;
+
 // verify(): the same walks, without a change.
 void verify_dialogs(Rebuild& work) noexcept;
 void verify_transactions(Rebuild& work) noexcept;

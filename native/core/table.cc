@@ -956,6 +956,18 @@ std::uint64_t Table::audit() const noexcept {
 
 // ---- attach, verify ----
 
+namespace {
+
+constexpr std::uint32_t kCallerSide = 1, kCalleeSide = 2;  // bits of bye_owed
+
+}  // namespace
+
+void bye_is_sent(Segment& segment, std::uint32_t index, std::uint32_t side) noexcept {
+  auto& numbers = *reinterpret_cast<DialogCold*>(segment.arena().bytes(segment.dialog(index).cold));
+  if (side == kCallerSide) numbers.marks &= static_cast<std::uint8_t>(~kMarkByeToCallerUnsent);
+  if (side == kCalleeSide) numbers.marks &= static_cast<std::uint8_t>(~kMarkByeToCalleeUnsent);
+}
+
 void begin_dialogs(Rebuild& work) noexcept {
   Segment& segment = work.segment;
   const std::uint32_t carved = std::min(segment.dialogs().carved(), segment.header().dialogs_max);
@@ -968,9 +980,12 @@ void begin_dialogs(Rebuild& work) noexcept {
     } else {
       // What an ended one still owes keeps it: its effects by the table's hold, its BYEs by whoever sends
       // them.
-      const auto& numbers = *reinterpret_cast<const DialogCold*>(segment.arena().bytes(record.cold));
-      const bool end_owed = (numbers.marks & kMarkEndOwed) != 0;
-      record.holds = static_cast<std::uint16_t>((end_owed ? 1 : 0) + (record.bye_owed != 0 ? 1 : 0));
+      // Which BYEs nobody sends, the transactions tell.
+      auto& numbers = *reinterpret_cast<DialogCold*>(segment.arena().bytes(record.cold));
+      record.holds = (numbers.marks & kMarkEndOwed) != 0 ? 1 : 0;
+      numbers.marks &= static_cast<std::uint8_t>(~(kMarkByeToCallerUnsent | kMarkByeToCalleeUnsent));
+      if ((record.bye_owed & kCallerSide) != 0) numbers.marks |= kMarkByeToCallerUnsent;
+      if ((record.bye_owed & kCalleeSide) != 0) numbers.marks |= kMarkByeToCalleeUnsent;
     }
   }
 }
@@ -980,6 +995,10 @@ void mark_dialogs(Rebuild& work) noexcept {
   const std::uint32_t carved = std::min(segment.dialogs().carved(), segment.header().dialogs_max);
   for (std::uint32_t index = 1; index <= carved; ++index) {
     DialogRecord& record = segment.dialog(index);
+    if (record.state == kDeleted) {
+      const auto& ended = *reinterpret_cast<const DialogCold*>(segment.arena().bytes(record.cold));
+      if ((ended.marks & (kMarkByeToCallerUnsent | kMarkByeToCalleeUnsent)) != 0) record.holds += 1;
+    }
     if (record.state == kDeleted && record.holds == 0) {  // had ended, and nobody needs it any more
       record.state = 0;
       record.generation += 1;

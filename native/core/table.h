@@ -83,7 +83,10 @@ enum DialogMark : std::uint32_t {
   kMarkEndOwed = 8,      // claim_end was called, and the owner has not begun its effects yet ...
   kMarkEndExpired = 16,  // ... with kExpired
   kMarkEndNoAck = 32,    // ... in state 3
-  kMarkAll = 63,
+  kMarkByeToCallerUnsent =
+      64,  // found at attach: owed, and no transaction of ours sends it.  Whoever sends it ...
+  kMarkByeToCalleeUnsent = 128,  // ... clears both; one hold stands for them
+  kMarkAll = 255,
 };
 
 /// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a

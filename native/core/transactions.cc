@@ -562,6 +562,7 @@ std::uint32_t Transactions::room() const noexcept {
 // -------------------------------------------------------------------------------------
 
 constexpr std::uint32_t kKindClient = 3;
+constexpr std::uint32_t kPurposeBye = 1, kPurposeByeAgain = 2;  // kTUser0: PURPOSE of src/dialog
 
 /// Every carved record, and the blocks of the live ones.
 struct TransactionWalk {
@@ -631,6 +632,9 @@ void mark_transactions(Rebuild& work) noexcept {
     DialogRecord& named = work.segment.dialog(dialog);
     if (named.state == 0 || named.generation != r[kTDialogGeneration]) continue;
     named.holds += 1;
+    const bool is_bye =
+        r[kTKind] == kKindClient && (r[kTUser0] == kPurposeBye || r[kTUser0] == kPurposeByeAgain);
+    if (is_bye && named.state == kDeleted) bye_is_sent(work.segment, dialog, r[kTDirection] & 3);
   }
 }
 

@@ -123,17 +123,19 @@ export class Ending {
   }
 
   /**
-   * What an ended call still owes, and nobody is about to send: it is sent now, once.
+   * What an ended call still owes these sides, and nobody is about to send: it is sent now, once.
    *
-   * A worker that died between the claim and the BYE left it so, with a hold that nobody else drops.
+   * A worker or process that died between the claim and the BYE left it so, with a hold that nobody else drops.
+   * False: there is no room for it yet.
    */
-  sendOwed(index: number, generation: number): void {
-    if (this.resent.get(index) === generation || this.resent.size >= RESENT_MAX) return;
+  sendOwed(index: number, generation: number, sides: number = BOTH_SIDES): boolean {
+    if (this.resent.get(index) === generation) return true;
+    if (this.resent.size >= RESENT_MAX) return false;
     const { records, x } = this.desk;
-    if (!records.load(index, generation)) return;
-    const owed = x[D_BYE_OWED]!;
+    if (!records.load(index, generation)) return true;
+    const owed = x[D_BYE_OWED]! & sides;
     const call = this.desk.call();
-    if (call === null || !this.sender.hasRoom(2)) return;
+    if (call === null || !this.sender.hasRoom(2)) return false;
     this.resent.set(index, generation);
     for (const side of [TO_CALLER, TO_CALLEE]) {
       if ((owed & side) === 0) continue;
@@ -141,6 +143,7 @@ export class Ending {
       this.bye(call, side, cseq, this.headersTo(side, ''));
     }
     this.settleResent(index, generation);
+    return true;
   }
 
   /** Nothing is owed any more: the hold that the dead left is dropped. */

@@ -54,6 +54,9 @@ export const MARK_SHORTENED = constant('MarkShortened');
 export const MARK_END_OWED = constant('MarkEndOwed');
 export const MARK_END_EXPIRED = constant('MarkEndExpired');
 export const MARK_END_NO_ACK = constant('MarkEndNoAck');
+/** The process before died owing these BYEs, and no transaction sends them; a hold stands for both. */
+export const MARK_BYE_TO_CALLER_UNSENT = constant('MarkByeToCallerUnsent');
+export const MARK_BYE_TO_CALLEE_UNSENT = constant('MarkByeToCalleeUnsent');
 
 // Arguments of dialogChange, in the order of struct Change.
 export const A_FIELDS = X_ARGS;

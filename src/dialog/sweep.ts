@@ -23,6 +23,7 @@ import type { InviteAnswers } from './invite.js';
 import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, EARLY } from './machine.js';
 import type { DialogLog, Owners } from './ports.js';
 import * as record from './record.js';
+import { TO_CALLEE, TO_CALLER } from './requests.js';
 
 /** A BYE that a call owes may be under way, and once more with a higher number; beyond that nobody sends it. */
 const BYES_EACH_SIDE = 2;
@@ -31,6 +32,8 @@ const LATE_SECONDS = 20;
 /** Records looked at with each tick of 10 ms; the first round, after a start, goes faster. */
 const LOOKS_PER_TICK = 4;
 const FIRST_LOOKS_PER_TICK = 128;
+
+const UNSENT = record.MARK_BYE_TO_CALLER_UNSENT | record.MARK_BYE_TO_CALLEE_UNSENT;
 
 /** Walks the records of the segment. */
 export type Walk = {
@@ -46,6 +49,8 @@ export class Sweep {
   private readonly ending: Ending;
   private readonly owners: Owners;
   private readonly walk: Walk;
+  /** Unix time when this worker began. */
+  private readonly since: number;
   private readonly earlySeconds: number;
   private readonly endSeconds: number;
   /** After so long no transaction can still send what a call owes. */
@@ -69,6 +74,7 @@ export class Sweep {
     this.ending = ending;
     this.owners = owners;
     this.walk = walk;
+    this.since = desk.native.nowUnixSeconds();
     this.earlySeconds = params.early_timeout;
     this.endSeconds = params.end_timeout;
     this.owedSeconds = BYES_EACH_SIDE * answerSeconds + LATE_SECONDS;
@@ -96,16 +102,34 @@ export class Sweep {
     const state = x[D_STATE]!;
     if ((x[D_MARKS]! & record.MARK_END_OWED) !== 0) {
       this.finishEnd(index, generation);
+      if (!records.load(index, generation)) return;
+    }
+    if ((x[D_MARKS]! & UNSENT) !== 0) {
+      this.sendByes(index, generation);
       return;
     }
     if (state === DELETED) {
       const age = now - x[D_END_TS]!;
       if (age > this.endSeconds) this.free(index, generation);
-      else if (x[D_BYE_OWED] !== 0 && age > this.owedSeconds) this.ending.sendOwed(index, generation);
+      // Those of a process before have their transactions, or the mark.
+      else if (x[D_BYE_OWED] !== 0 && Math.min(age, now - this.since) > this.owedSeconds)
+        this.ending.sendOwed(index, generation);
       return;
     }
     if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)
       this.fail(index, generation);
+  }
+
+  /** Claimed by a process that died before these BYEs were under way. */
+  private sendByes(index: number, generation: number): void {
+    const { records, x } = this.desk;
+    const unsent = x[D_MARKS]! & UNSENT;
+    const toCaller = (unsent & record.MARK_BYE_TO_CALLER_UNSENT) !== 0 ? TO_CALLER : 0;
+    const toCallee = (unsent & record.MARK_BYE_TO_CALLEE_UNSENT) !== 0 ? TO_CALLEE : 0;
+    if (!this.ending.sendOwed(index, generation, toCaller | toCallee)) return;
+    records.beginChange(record.CHANGE_MARKS, DELETED);
+    x[record.A_MARKS_CLEAR] = UNSENT;
+    records.change(index, generation);
   }
 
   /** Claimed by a thread that died before it told us, or whose letter is still under way: then that finds nothing to do. */

@@ -381,7 +381,7 @@ TEST_CASE("transactions: attach finds them with their blocks, deadlines, keys an
   CHECK(after.live() == 0);
 }
 
-TEST_CASE("transactions: attach leaves none to nobody") {
+TEST_CASE("transactions: attach leaves none to nobody, and tells which owed BYEs nobody sends") {
   for (const bool timer_worker : {true, false}) {
     CAPTURE(timer_worker);
     Fixture f;
@@ -413,5 +413,9 @@ TEST_CASE("transactions: attach leaves none to nobody") {
     CHECK(after.live() == 1);
     REQUIRE(after.load(bye[kTIndex], bye[kTGeneration], bye) == Status::kOk);
     CHECK(bye[kTOwner] == (timer_worker ? timer : f.test.segment->owner_of(dialog[kDEntry])));
+    Table table_after(*f.test.segment, 0);
+    REQUIRE(table_after.load(handle_of(dialog), dialog) == Status::kOk);
+    CHECK((dialog[kDMarks] & (kMarkByeToCallerUnsent | kMarkByeToCalleeUnsent)) == kMarkByeToCalleeUnsent);
+    CHECK(dialog[kDHolds] == 3);  // the end that is owed, the BYE under way, the one that nobody sends
   }
 }

@@ -142,6 +142,7 @@ describe('a process that is killed and started again', () => {
         await until('the first ends', () => told().length > 0 || byesToCallee.size > 0);
         await first.kill();
         const before = told().length;
+        assert.ok(before < CALLS, 'it died in the middle of them');
 
         // Whoever keeps the time may change meanwhile.
         const other = ['--set', `dialog:timer_procs=${1 - timerProcs}`];
