@@ -110,6 +110,8 @@ export type TrackerParts = {
   readonly random?: Random;
   /** Who is told of dialogs whose time is over; left out: this tracker itself; null: a timer worker keeps the time. */
   readonly owners?: Owners | null;
+  /** This shard's number and what tells the others, when there are others; left out: every dialog is this shard's. */
+  readonly elsewhere?: Elsewhere;
   /** Milliseconds of a clock that never goes back; left out: it stands still. */
   readonly nowMs?: () => number;
   /** So long a request of our own waits for its final answer at most; left out: as RFC 3261 has it. */
@@ -119,6 +121,9 @@ export type TrackerParts = {
   /** All records, to look after what a dead worker left; left out: nobody looks. */
   readonly walk?: Walk;
 };
+
+/** Dialogs of other shards, which scripts may end but only their owners may speak of. */
+export type Elsewhere = { readonly owner: number; readonly owners: Owners };
 
 /** In T_DIRECTION beside the direction: the transaction is that of the INVITE that made the dialog. */
 export const TRANSACTION_MADE_DIALOG = 4;
@@ -189,6 +194,7 @@ export class DialogTracker implements Owners {
   private readonly log: DialogLog;
   private readonly cookieParameter: string;
   private readonly due: DueDialogs | null;
+  private readonly elsewhere: Elsewhere | null;
   private readonly membersOf: MembersOf;
   private readonly members = new Uint32Array(2 * MEMBERS_AT_A_TIME);
   private readonly spareContexts: DialogContext[] = [];
@@ -224,6 +230,7 @@ export class DialogTracker implements Owners {
     this.variables = new Variables(this.records, messageDialog, this.numbers);
     this.lifetime = new Lifetime(params);
     this.observedSource = parts.observedSource ?? (() => '');
+    this.elsewhere = parts.elsewhere ?? null;
     const { observedSource } = this;
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, params, observedSource, log);
     this.within = new RequestsWithin(this.desk, this.lifetime, params);
@@ -456,6 +463,10 @@ export class DialogTracker implements Owners {
   ended(index: number, generation: number, from: number, how: number): void {
     const { desk, records, x } = this;
     if (!records.load(index, generation) || (x[D_MARKS]! & record.MARK_END_OWED) === 0) return;
+    if (this.isElsewhere()) {
+      this.elsewhere!.owners.ended(index, generation, from, how);
+      return;
+    }
     // First the mark, then the effects: whatever happens in them, they do not run again.
     records.beginChange(record.CHANGE_MARKS, DELETED);
     x[record.A_MARKS_CLEAR] = record.MARK_END_OWED;
@@ -468,9 +479,19 @@ export class DialogTracker implements Owners {
   }
 
   byeAnswered(index: number, generation: number, message: Message | null): void {
+    if (this.elsewhere !== null && this.records.load(index, generation) && this.isElsewhere()) {
+      this.elsewhere.owners.byeAnswered(index, generation, message);
+      return;
+    }
     this.desk.enter(index, generation, 0);
     this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 0);
     this.desk.leave();
+  }
+
+  /** Another shard owns the dialog in hand. */
+  private isElsewhere(): boolean {
+    const { elsewhere, native, x } = this;
+    return elsewhere !== null && native.ownerOf(x[D_ENTRY]!) !== elsewhere.owner;
   }
 
   timeoutRoute(index: number, generation: number): void {

@@ -70,6 +70,7 @@ export class Letters implements Owners {
   /** Tries again with what is kept, oldest first. */
   flush(): void {
     const { kept } = this;
+    if (kept.length === 0) return;
     const full = new Set<number>();
     let left = 0;
     for (const letter of kept) {

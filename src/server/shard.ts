@@ -78,8 +78,8 @@ export class ShardCore implements ShardPort {
   private readonly x: Uint32Array;
   private readonly workers: number;
   private readonly owner: number;
-  /** null: this thread tells nobody by letter. */
-  private readonly outgoing: Letters | null;
+  /** What other threads are told of dialogs of theirs. */
+  private readonly outgoing: Letters;
   private readonly log: OnceAMinute;
   private readonly failures = new Uint32Array(FAILURES_MAX * FAILURE_WORDS);
 
@@ -108,8 +108,9 @@ export class ShardCore implements ShardPort {
     this.w = new Workspace(this.native, memory, tally, config.listen, config.params, owner, faults);
     this.runner = new ScriptRunner(this.w, routes, log);
     const isTimerWorker = timerWorker && owner === config.workers;
-    this.outgoing = isTimerWorker ? new Letters(this.native, memory.exchange, faults) : null;
-    const owners = timerWorker ? { owners: this.outgoing } : {};
+    this.outgoing = new Letters(this.native, memory.exchange, faults);
+    const owners = timerWorker ? { owners: isTimerWorker ? this.outgoing : null } : {};
+    const elsewhere = config.workers > 1 ? { elsewhere: { owner, owners: this.outgoing } } : {};
     const walk = { owner, next: (cursor: number) => addon.nextDialog(segment, cursor) };
     this.tracker = new DialogTracker({
       native: this.native,
@@ -131,6 +132,7 @@ export class ShardCore implements ShardPort {
           this.core.own.endInvite(index, generation, code, reason),
       },
       ...owners,
+      ...elsewhere,
       answerSeconds: Math.ceil((tm.fr_timer + core.route_timeout_ms) / 1000),
       nowMs: () => clock.monotonicMs(),
       ...(isTimerWorker ? {} : { walk }),
@@ -213,7 +215,7 @@ export class ShardCore implements ShardPort {
   /** Timers that are due.  True: there are more. */
   tick(): boolean {
     this.w.scratch.reset();
-    this.outgoing?.flush();
+    this.outgoing.flush();
     this.core.tick();
     this.flush();
     return this.tracker.isBehind;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'vitest';
 import { defaultConfig } from '../../../dist/config/load.js';
+import { BOTH_SIDES } from '../../../dist/dialog/ending.js';
 import { silentLog } from '../../../dist/log.js';
 import { addon, type MemoryWire, type SegmentId } from '../../../dist/memory/addon.js';
 import { D_TRANSACTION_GENERATION, D_TRANSACTION_INDEX } from '../../../dist/memory/words.js';
@@ -94,6 +95,16 @@ function invite(): void {
   for (let round = 0; round < 3; round++) for (const shard of shards) shard.receive();
 }
 
+/** The callee answers the INVITE that came to it. */
+function answer(): void {
+  const copy = left().find((text) => text.startsWith('INVITE'))!;
+  const fields = copy.split('\r\n').filter((line) => /^(via|from|call-id|cseq|record-route):/i.test(line));
+  const lines = ['SIP/2.0 200 OK', ...fields, 'To: <sip:bob@h>;tag=b2', 'Contact: <sip:bob@192.0.2.20>'];
+  const text = `${lines.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`;
+  wire.put(0, 0, '192.0.2.20:5060', Buffer.from(text));
+  for (let round = 0; round < 3; round++) for (const shard of shards) shard.receive();
+}
+
 /** The shard that owns the call, the other, and the INVITE's transaction. */
 function call() {
   const bytes = new Uint8Array(65_536);
@@ -105,7 +116,8 @@ function call() {
   const { native, w } = shards[owner]!;
   assert.equal(native.dialogLoad(index, word[at.DGeneration!]!), 0);
   const transaction: [number, number] = [w.x[D_TRANSACTION_INDEX]!, w.x[D_TRANSACTION_GENERATION]!];
-  return { owner: shards[owner]!, other: shards[1 - owner]!, transaction };
+  const handle: [number, number] = [index, word[at.DGeneration!]!];
+  return { owner: shards[owner]!, other: shards[1 - owner]!, transaction, handle };
 }
 
 test('an INVITE of another shard is left to its owner', () => {
@@ -147,4 +159,21 @@ test('an event route that sets off another goes on with the message that it was 
   assert.equal(before, 'INVITE');
   assert.notEqual(nested, 'failed INVITE');
   assert.equal(after, 'INVITE');
+});
+
+test('an answered call that another shard ends is spoken of by its owner, once', () => {
+  invite();
+  answer();
+  left();
+  const { owner, other, handle } = call();
+  assert.equal(other.tracker.ending.end(...handle, BOTH_SIDES, ''), 'ended');
+  other.flush();
+  assert.equal(left().filter((text) => text.startsWith('BYE')).length, 2);
+  assert.deepEqual(seen, []);
+  owner.receive();
+  assert.equal(seen.length, 2);
+  owner.receive();
+  other.receive();
+  assert.equal(seen.length, 2);
+  assert.equal(addon.statistics(segment)['dialog:active_dialogs'], 0);
 });
