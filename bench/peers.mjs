@@ -40,6 +40,8 @@ const LISTED_MAX = 100_000;
 const EXPIRY_CALLS_PER_SECOND = 200;
 const EXPIRY_CALLS = 100_000;
 const EXPIRY_WAIT_S = 45;
+/** A server that has sent no BYE for so long will send none. */
+const EXPIRY_QUIET_S = 20;
 /** From the last call opened to the second in which all expire. */
 const EXPIRY_MARGIN_S = 4;
 const LATENCY_DEFAULT_RATE = 2_000;
@@ -273,7 +275,7 @@ async function expiry(kind, round) {
   await withServer(kind, options, 'expiry', round, async (server) => {
     const phases = [
       `hold:n=${size},max=${openingSeconds}`,
-      `run:cps=${EXPIRY_CALLS_PER_SECOND},expire=${EXPIRY_WAIT_S + openingSeconds}`,
+      `run:cps=${EXPIRY_CALLS_PER_SECOND},expire=${EXPIRY_WAIT_S + openingSeconds},quiet=${EXPIRY_QUIET_S}`,
     ];
     await withLoad(server, ['--window', String(OPEN_CALLS)], phases, async (load) => {
       const opened = await load.report();

@@ -9,6 +9,8 @@ import type { Clock } from './clock.js';
 
 /** What a line says besides its event; `call_id` is printed last whatever its place. */
 export type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+/** The same, or what makes it when it is really told. */
+export type FieldsOrMaker = Fields | (() => Fields);
 
 /** Where events are told. */
 export interface Log {
@@ -103,19 +105,19 @@ export class OnceAMinute {
     this.#clock = clock;
   }
 
-  error(event: string, fields?: Fields): void {
+  error(event: string, fields?: FieldsOrMaker): void {
     this.#tell('error', event, fields);
   }
 
-  warn(event: string, fields?: Fields): void {
+  warn(event: string, fields?: FieldsOrMaker): void {
     this.#tell('warn', event, fields);
   }
 
-  info(event: string, fields?: Fields): void {
+  info(event: string, fields?: FieldsOrMaker): void {
     this.#tell('info', event, fields);
   }
 
-  #tell(level: 'error' | 'warn' | 'info', event: string, fields: Fields = {}): void {
+  #tell(level: 'error' | 'warn' | 'info', event: string, given: FieldsOrMaker = {}): void {
     const now = this.#clock.monotonicMs();
     const key = this.#events.has(event) || this.#events.size < EVENTS_MAX ? event : 'other';
     const last = this.#events.get(key);
@@ -125,6 +127,7 @@ export class OnceAMinute {
     }
     const heldBack = last?.heldBack ?? 0;
     this.#events.set(key, { since: now, heldBack: 0 });
+    const fields = typeof given === 'function' ? given() : given;
     this.#log[level](event, heldBack === 0 ? fields : { ...fields, held_back: heldBack });
   }
 }

@@ -24,9 +24,12 @@ export interface DialogEvents {
 
 /** Where faults are told; a OnceAMinute or a Log. */
 export interface DialogLog {
-  error(event: string, fields?: Readonly<Record<string, string | number>>): void;
-  warn(event: string, fields?: Readonly<Record<string, string | number>>): void;
+  error(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
 }
+type LogRecord = Readonly<Record<string, string | number>>;
+/** What is told with an event, or what makes it if the event is really told. */
+export type LogFields = LogRecord | (() => LogRecord);
 
 /** A request that we make ourselves. */
 export type OwnRequest = {

@@ -471,7 +471,7 @@ export class DialogTracker implements Owners {
     records.beginChange(record.CHANGE_MARKS, DELETED);
     x[record.A_MARKS_CLEAR] = record.MARK_END_OWED;
     if (records.change(index, generation) !== STATUS.ok) return;
-    if (how !== ENDED_BY_BYE) this.log.warn('dialog_expired', this.tellWho(index, generation));
+    if (how !== ENDED_BY_BYE) this.log.warn('dialog_expired', () => this.tellWho(index, generation));
     desk.enter(index, generation, 0);
     desk.act(from, DELETED, index, generation, null, 0, how);
     desk.leave();

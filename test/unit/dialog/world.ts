@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, defaultConfig } from '../../../dist/config/load.js';
 import type { DialogHandle, DialogView } from '../../../dist/dialog/dialog.js';
-import type { OwnRequest } from '../../../dist/dialog/ports.js';
+import type { LogFields, OwnRequest } from '../../../dist/dialog/ports.js';
 import { profileDefinitions } from '../../../dist/dialog/profile.js';
 import { DialogReader } from '../../../dist/dialog/reader.js';
 import { DialogTracker } from '../../../dist/dialog/tracker.js';
@@ -192,9 +192,9 @@ export class World {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private tell(event: string, fields: Readonly<Record<string, string | number>>): void {
+  private tell(event: string, fields: LogFields): void {
     this.faults.push(event);
-    this.told.push(fields);
+    this.told.push(typeof fields === 'function' ? fields() : fields);
   }
 
   // ---- looking -----------------------------------------------------------------------------------------------------
