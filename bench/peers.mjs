@@ -284,6 +284,9 @@ async function expiry(kind, round) {
       const wrong = failures(report);
       if (early > 0) wrong.push(`${early} expired while calls were still opened`);
       if (opened.established < size) wrong.push(`${opened.established} of ${size} calls opened in time`);
+      // Ours is judged by what is missing; the time a peer takes for a part of its calls is no figure.
+      const told = Math.min(report.srv_bye.caller, report.srv_bye.callee);
+      if (!kind.isOurs && told < size) wrong.push(`BYEs for ${told} of ${size} calls, then none`);
       record('expiry', server, round, report, { size: opened.established }, wrong);
     });
   });
