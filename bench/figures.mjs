@@ -87,6 +87,9 @@ export function store(name, data) {
   const folder = new URL('results/', import.meta.url);
   mkdirSync(folder, { recursive: true });
   const file = `${new Date().toISOString().replace(/[:.]/g, '-')}-${name}.json`;
-  writeFileSync(fileURLToPath(new URL(file, folder)), `${JSON.stringify(data, null, 1)}\n`);
+  // Where the checkout lies concerns nobody.
+  const root = fileURLToPath(new URL('../', import.meta.url));
+  const text = JSON.stringify(data, null, 1).replaceAll(`file://${root}`, './').replaceAll(root, './');
+  writeFileSync(fileURLToPath(new URL(file, folder)), `${text}\n`);
   return `bench/results/${file}`;
 }
