@@ -22,7 +22,7 @@ export class DialogContext {
   /** Its address, for the cookie; id 0: not known yet. */
   entry = 0;
   id = 0;
-  /** 1 downstream, 2 upstream, 0 not known. */
+  /** Where the message travels, a reply too: 1 downstream, 2 upstream, 0 not known. */
   direction = 0;
 
   /** The dialog of the message itself, whatever dlg_get() pointed to since; index 0: none. */

@@ -149,7 +149,7 @@ export class InviteAnswers {
       records.change(sibling, siblingGeneration);
     }
     this.desk.siblingOf(index, sibling);
-    this.desk.enter(sibling, siblingGeneration, 1);
+    this.desk.enter(sibling, siblingGeneration, 2);
     callbacks.tell(DLGCB.CREATED, sibling, siblingGeneration, null, null, 1);
     this.desk.act(UNCONFIRMED, CONFIRMED_NO_ACK, sibling, siblingGeneration, message, 2);
     this.desk.leave();
@@ -210,7 +210,7 @@ export class InviteAnswers {
       if (to === STRAY || to === from || from > EARLY) return false;
       const status = this.desk.commitState(from, to, record.FLAG_HOOKED, index, generation);
       if (status === STATUS.conflict) continue;
-      this.desk.enter(index, generation, 1);
+      this.desk.enter(index, generation, 2);
       this.desk.act(from, to, index, generation, message, 2);
       this.desk.leave();
       return true;

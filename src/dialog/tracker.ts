@@ -262,14 +262,23 @@ export class DialogTracker implements Owners {
 
   // ---- one message -------------------------------------------------------------------------------------------------
 
-  /** A request route is about to run; or a reply route, and then the transaction in hand gives the dialog. */
-  begin(message: Message): void {
+  /**
+   * A request route is about to run; or a reply route, and then the transaction in hand gives the dialog.
+   *
+   * @param answersUs the reply answers a request of our own, and T_DIRECTION is the side that sends it
+   */
+  begin(message: Message, answersUs = false): void {
     this.settle();
-    if (message.isRequest) this.context.mayCreate = true;
-    else this.adopt();
+    const { context } = this;
+    if (message.isRequest) context.mayCreate = true;
+    else {
+      this.adopt();
+      // A reply travels the other way.
+      if (!answersUs) context.direction = opposite(context.direction);
+    }
   }
 
-  /** A reply, failure or branch route sees the dialog of the transaction in hand. */
+  /** A failure or branch route sees the dialog of the transaction in hand. */
   adopt(): void {
     const { context, x } = this;
     const index = x[T_DIALOG_INDEX]!;
@@ -395,7 +404,7 @@ export class DialogTracker implements Owners {
     if (index === 0) return;
     const generation = x[T_DIALOG_GENERATION]!;
     const direction = x[T_DIRECTION]! & DIRECTION_MASK;
-    this.desk.enter(index, generation, direction);
+    this.desk.enter(index, generation, opposite(direction));
     if ((x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0) {
       this.replyToInvite(message, code, ownRecordRoutes, index, generation);
     } else if (message !== null) this.replyWithin(message, code, direction, index, generation);
@@ -912,4 +921,9 @@ export class DialogTracker implements Owners {
     if (context.held) this.desk.letGo(context.ownIndex, context.ownGeneration);
     context.clear();
   }
+}
+
+/** The direction of a reply to a request that travels in `direction`; 0: neither is known. */
+function opposite(direction: number): number {
+  return direction === 0 ? 0 : 3 - direction;
 }

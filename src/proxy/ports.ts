@@ -31,8 +31,13 @@ export interface RouteScript {
 
 /** Is told what happened: the dialog tracker.  The transaction's registers are loaded where one is spoken of. */
 export interface ProxyObserver {
-  /** A request route, or another route on the transaction in hand, is about to run. */
-  begin(message: Message): void;
+  /**
+   * A request route, or another route on the transaction in hand, is about to run.
+   *
+   * @param answersUs the message answers a request of our own
+   */
+  begin(message: Message, answersUs?: boolean): void;
+  /** The route sees the dialog of the transaction in hand, whose request it runs for. */
   adopt(): void;
   /** Our own topmost Route was taken off; its URI's parameters stand at [offset, offset + length) of the message. */
   looseRouted(message: Message, paramsOffset: number, paramsLength: number): void;

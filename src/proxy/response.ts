@@ -175,7 +175,7 @@ export class Responses {
   private replyRoute(message: Message, code: number): boolean {
     const route = this.w.x[T_ON_REPLY]!;
     if (route === 0 && !this.script.hasReplyForAll) return true;
-    this.observer.begin(message);
+    this.observer.begin(message, this.w.x[T_KIND] === KIND_CLIENT);
     return this.script.reply(route, message) || code >= 200;
   }
 

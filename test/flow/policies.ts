@@ -44,6 +44,15 @@ const acts: Readonly<Record<string, (r: RequestContext, words: readonly string[]
   within: (r, [side, method, type, body]) => r.dlg_req_within(side as 'all', method!, '', type, body),
 };
 
+/** Does what X-Do asks for, once the call is up: 200, or not done, 500.  False: it asks for nothing. */
+function act(r: RequestContext): boolean {
+  const [verb, ...words] = (r.$hdr('X-Do') ?? '').split(' ');
+  if (verb === '' || !r.has_totag()) return false;
+  const done = r.loose_route() && acts[verb!]!(r, words);
+  r.t_reply(done ? 200 : 500, done ? 'Done' : 'Not done');
+  return true;
+}
+
 function tracked(r: RequestContext): void {
   r.record_route();
   if (r.is_method('INVITE')) r.dlg_manage();
@@ -338,28 +347,28 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
   /** An INFO in the call says what is to be done with it: `X-Do: bye all`; it did, 200, or not, 500. */
   acts: policy(() => ({
     request(r) {
-      const [verb, ...words] = (r.$hdr('X-Do') ?? '').split(' ');
-      if (verb === '' || !r.has_totag()) {
-        if (isDealtWith(r)) return;
-        tracked(r);
-        r.t_relay();
-        return;
-      }
-      const done = r.loose_route() && acts[verb!]!(r, words);
-      r.t_reply(done ? 200 : 500, done ? 'Done' : 'Not done');
+      if (act(r) || isDealtWith(r)) return;
+      tracked(r);
+      r.t_relay();
+    },
+  })),
+
+  /** The same, and who answers is reached at the Contact of the answer from then on. */
+  acts_moves: policy(() => ({
+    request(r) {
+      if (act(r) || isDealtWith(r)) return;
+      tracked(r);
+      r.t_relay();
+    },
+    reply: {
+      all: (p) => p.dlg_update_contact(),
     },
   })),
 
   /** The same, and an INVITE goes to two targets. */
   acts_fork: policy(() => ({
     request(r) {
-      const [verb, ...words] = (r.$hdr('X-Do') ?? '').split(' ');
-      if (verb !== '' && r.has_totag()) {
-        const done = r.loose_route() && acts[verb!]!(r, words);
-        r.t_reply(done ? 200 : 500, done ? 'Done' : 'Not done');
-        return;
-      }
-      if (isDealtWith(r)) return;
+      if (act(r) || isDealtWith(r)) return;
       tracked(r);
       r.$ru = CALLEE;
       r.append_branch(CALLEE_2);

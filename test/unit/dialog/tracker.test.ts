@@ -686,7 +686,7 @@ describe('what a request within the dialog leaves behind [spec 2.3 E, 4.3]', () 
       assert.equal(world.statistic('stray_events'), 0);
     });
   });
-  test('its transaction sees the dialog and its direction', async () => {
+  test('its transaction sees the dialog, and its reply travels the other way', async () => {
     await inWorld([], (world) => {
       world.answered();
       const info = world.sequential({ method: 'INFO', from: 'b2', to: 'a1', cseq: 1 })!;
@@ -695,7 +695,7 @@ describe('what a request within the dialog leaves behind [spec 2.3 E, 4.3]', () 
       world.tracker.begin(world.message({ method: 'INFO', code: 200, from: 'b2', to: 'a1', cseq: 1 }));
       assert.deepEqual(
         [world.tracker.context.index, world.tracker.context.direction],
-        [world.x[words.T_DIALOG_INDEX], 2],
+        [world.x[words.T_DIALOG_INDEX], 1],
       );
     });
   });

@@ -43,6 +43,35 @@ describe('dialogs changed by hand [spec 13.2]', () => {
       );
     }));
 
+  test('the sender of a reply is the side that was asked', () =>
+    inWorld([], (world) => {
+      const { tracker } = world;
+      const answer = (contact: string): boolean => {
+        const message = world.message({ method: 'INFO', code: 200, to: 'b2', contact });
+        tracker.begin(message);
+        return dlg_update_contact(tracker, message);
+      };
+      world.answered();
+      world.load(world.sequential({ method: 'INFO' })!);
+      assert.equal(answer('<sip:moved@203.0.113.8>'), true);
+      assert.equal(world.dialog().callee.contact, 'sip:moved@203.0.113.8');
+      world.load(world.sequential({ method: 'INFO', from: 'b2', to: 'a1' })!);
+      assert.equal(answer('<sip:moved@192.0.2.11>'), true);
+      assert.equal(world.dialog().caller.contact, 'sip:moved@192.0.2.11');
+      assert.equal(world.dialog().callee.contact, 'sip:moved@203.0.113.8');
+    }));
+
+  test('the sender of the 2xx that an event route sees is the callee', () =>
+    inWorld([], (world) => {
+      world.inEvent = () => {
+        const answer = world.message({ code: 200, to: 'b2', contact: '<sip:moved@203.0.113.8>' });
+        assert.equal(dlg_update_contact(world.tracker, answer), true);
+      };
+      world.answered();
+      assert.equal(world.dialog().caller.contact, 'sip:alice@192.0.2.10:5062');
+      assert.equal(world.dialog().callee.contact, 'sip:moved@203.0.113.8');
+    }));
+
   test('the socket that its messages come to, and nothing else of the leg', () =>
     inWorld([], (world) => {
       world.answered();
