@@ -43,6 +43,8 @@ export class InviteAnswers {
   /** The To tag that we give in a 2xx of our own; length 0: none. */
   ownTagAt = 0;
   ownTagLength = 0;
+  /** A call that failed stays with its transaction: a 2xx may come after all. */
+  readonly outlivesFailure: boolean;
   private readonly membersOfFailed = new Map<number, Memberships>();
   private readonly keepsOwnRoutes: boolean;
   private readonly callerPassesUs: boolean;
@@ -52,17 +54,23 @@ export class InviteAnswers {
     desk: Desk,
     lifetime: Lifetime,
     profiles: ProfileBook,
-    params: { readonly keep_proxy_rr: number },
+    params: { readonly keep_proxy_rr: number; readonly wait_ack: number },
     observedSource: (message: Message) => string,
     log: DialogLog,
   ) {
     this.desk = desk;
     this.lifetime = lifetime;
     this.profiles = profiles;
+    this.outlivesFailure = params.wait_ack === 1;
     this.keepsOwnRoutes = (params.keep_proxy_rr & KEEP_FOR_CALLEE) !== 0;
     this.callerPassesUs = (params.keep_proxy_rr & KEEP_FOR_CALLER) !== 0;
     this.observedSource = observedSource;
     this.log = log;
+  }
+
+  /** Failed calls whose memberships are remembered. */
+  get size(): number {
+    return this.membersOfFailed.size;
   }
 
   /** 101-199 from downstream; one with a To tag makes or refreshes an early leg. */
@@ -185,7 +193,7 @@ export class InviteAnswers {
 
   /** 300-699; `message` null: our own.  True if it ended the dialog. */
   rejected(message: Message | null, index: number, generation: number): boolean {
-    this.rememberMembers(index, generation);
+    if (this.outlivesFailure) this.rememberMembers(index, generation);
     return this.fail(message, 'replyNon2xx', index, generation);
   }
 

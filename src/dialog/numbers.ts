@@ -43,6 +43,11 @@ export class Numbers {
     this.isTracking = isTracking;
   }
 
+  /** Calls that ring on a branch with another number. */
+  get size(): number {
+    return this.ringing.size;
+  }
+
   /** The number under which a request of the context's dialog goes on; 0: as received. */
   mapped(context: DialogContext, message: Message, received: number): number {
     if (this.ringing.size > 0) {

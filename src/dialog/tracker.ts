@@ -260,6 +260,11 @@ export class DialogTracker implements Owners {
     return this.desk.context;
   }
 
+  /** Unanswered calls of which more is remembered than the segment keeps; with their transactions that goes. */
+  get remembered(): number {
+    return this.invite.size + this.numbers.size;
+  }
+
   // ---- one message -------------------------------------------------------------------------------------------------
 
   /**
@@ -786,7 +791,7 @@ export class DialogTracker implements Owners {
     if (code >= 300) {
       const ended = this.invite.rejected(message, index, generation);
       this.numbers.forget(index);
-      if (ended && this.params.wait_ack !== 1) this.unlink(index, generation);
+      if (ended && !this.invite.outlivesFailure) this.unlink(index, generation);
     } else if (code >= 200) this.invite.answered(message, index, generation, ownRecordRoutes);
     else if (message !== null && code > 100) this.invite.rang(message, index, generation, ownRecordRoutes);
   }

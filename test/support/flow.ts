@@ -396,6 +396,11 @@ export class World {
     assert.equal(this.statistic('dialog:active_dialogs'), 0);
     assert.equal(this.statistic('dialog:early_dialogs'), 0);
     assert.equal(addon.audit(this.segment), 0, 'counts differ from the records');
+    for (const { core, runner, tracker } of this.shards) {
+      assert.equal(tracker.remembered, 0, 'calls that a tracker still remembers');
+      assert.equal(runner.transactionsWithValues, 0, 'values of transactions left');
+      assert.equal(core.responses.decisions.size, 0, 'decisions of routes left');
+    }
   }
 }
 
