@@ -2,6 +2,7 @@
  * Two builds side by side: `npm run bench:compare -- BASE CHANGE`.
  *
  *   node bench/compare.mjs BASE_DIRECTORY [CHANGE_DIRECTORY] [--rounds 8] [--rows saturated,rate1000] [--server holdfast]
+ *   node bench/compare.mjs BASE_DIRECTORY [CHANGE_DIRECTORY] --rows expiry [--calls 100000] [--set dialog:NAME=VALUE]
  *
  * Both are directories with a built dist/; the second is this one when it is left out.  Rounds alternate (base, change,
  * change, base, ...), so that a slow minute of the machine hits both of a pair.  The verdict is the 95 % interval of the
@@ -11,6 +12,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { EXPIRY_CALLS, planExpiry, watchExpiry } from './expiry.mjs';
 import { machine, median, pairedInterval, spread, store, table } from './figures.mjs';
 import { faults, Load } from './load.mjs';
 import { SERVERS, Server } from './servers.mjs';
@@ -22,6 +24,8 @@ const { values: flags, positionals } = parseArgs({
     rows: { type: 'string', default: 'saturated,rate1000' },
     server: { type: 'string', default: 'holdfast' },
     seconds: { type: 'string', default: '6' },
+    calls: { type: 'string', default: String(EXPIRY_CALLS) },
+    set: { type: 'string', multiple: true, default: [] },
     ports: { type: 'string', default: '5070' },
     cores: { type: 'string', default: '0,1' },
   },
@@ -53,26 +57,45 @@ const ports = { proxyPort: base, callerPort: base + 10, calleePort: base + 20, r
 const rows = flags.rows.split(',');
 const records = [];
 
-async function round(name, number) {
-  const options = { ...ports, core, held: 0, checksLimit: true, directory: directories[name] };
-  const server = await Server.start(kind, options);
+async function withLoad(name, options, phases, body) {
+  const directory = directories[name];
+  const server = await Server.start(kind, { ...ports, core, ...options, directory, set: flags.set });
   try {
-    const phases = rows.map((row) => {
-      const rate = row === 'saturated' ? 0 : Number(row.replace('rate', ''));
-      return `run:cps=${rate},warm=${WARM_S},dur=${flags.seconds}`;
-    });
     const load = new Load({ ...ports, pid: server.pid, core: loadCore, args: ['--window', '60'] }, phases);
-    for (const row of rows) {
-      const report = await load.report();
-      const wrong = faults(report);
-      records.push({ build: name, round: number, row, faults: wrong, report });
-      const said =
-        wrong.length > 0 ? `invalid: ${wrong.join(', ')}` : `${report.server.us_per_call} µs per call`;
-      console.error(`round ${number} ${name} ${row}: ${said}`);
-    }
+    await body(load);
     await load.finish();
   } finally {
     await server.stop();
+  }
+}
+
+function record(build, number, row, report, usPerCall, wrong) {
+  records.push({ build, round: number, row, faults: wrong, report, usPerCall });
+  const said = wrong.length > 0 ? `invalid: ${wrong.join(', ')}` : `${usPerCall} µs per call`;
+  console.error(`round ${number} ${build} ${row}: ${said}`);
+}
+
+async function round(name, number) {
+  const loaded = rows.filter((row) => row !== 'expiry');
+  const phases = loaded.map((row) => {
+    const rate = row === 'saturated' ? 0 : Number(row.replace('rate', ''));
+    return `run:cps=${rate},warm=${WARM_S},dur=${flags.seconds}`;
+  });
+  if (phases.length > 0) {
+    await withLoad(name, { held: 0, checksLimit: true }, phases, async (load) => {
+      for (const row of loaded) {
+        const report = await load.report();
+        record(name, number, row, report, report.server.us_per_call, faults(report));
+      }
+    });
+  }
+  if (rows.includes('expiry')) {
+    const size = Number(flags.calls);
+    const { options, phases: expiring } = planExpiry(kind, size);
+    await withLoad(name, options, expiring, async (load) => {
+      const { report, usPerCall, wrong } = await watchExpiry(kind, size, load);
+      record(name, number, 'expiry', report, usPerCall, wrong);
+    });
   }
 }
 
@@ -84,7 +107,7 @@ for (let number = 1; number <= rounds; number++) {
 const lines = rows.map((row) => {
   const of = (name, number) =>
     records.find((r) => r.build === name && r.round === number && r.row === row && r.faults.length === 0)
-      ?.report.server.us_per_call;
+      ?.usPerCall;
   const pairs = Array.from({ length: rounds }, (_, n) => [of('base', n + 1), of('change', n + 1)]).filter(
     (pair) => pair[0] !== undefined && pair[1] !== undefined,
   );

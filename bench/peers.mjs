@@ -9,6 +9,7 @@
  * what is not claimed: bench/README.md.
  */
 import { parseArgs } from 'node:util';
+import { EXPIRY_CALLS, planExpiry, watchExpiry } from './expiry.mjs';
 import { machine, median, store, table } from './figures.mjs';
 import { failures, faults, GATE, Load } from './load.mjs';
 import { bytesPerCall, SERVERS, Server, versionOf } from './servers.mjs';
@@ -37,13 +38,6 @@ const RATES = [300, 1_000, 3_000];
 const LISTING_CALLS_PER_SECOND = 200;
 const LISTING_S = flags.short ? 6 : 10;
 const LISTED_MAX = 100_000;
-const EXPIRY_CALLS_PER_SECOND = 200;
-const EXPIRY_CALLS = 100_000;
-const EXPIRY_WAIT_S = 45;
-/** A server that has sent no BYE for so long will send none. */
-const EXPIRY_QUIET_S = 20;
-/** From the last call opened to the second in which all expire. */
-const EXPIRY_MARGIN_S = 4;
 const LATENCY_DEFAULT_RATE = 2_000;
 
 const STEADY = ['saturated', ...RATES.map((rate) => `rate${rate}`)];
@@ -269,25 +263,11 @@ async function listing(server, load, size, round) {
 /** All held calls expire in the same second; both sides must be told, and new calls go on. */
 async function expiry(kind, round) {
   const size = Math.min(EXPIRY_CALLS, Math.max(...heldSizes));
-  const openingSeconds = Math.ceil(size / kind.opensPerSecond) + EXPIRY_MARGIN_S;
-  const expireAtSeconds = Math.ceil(Date.now() / 1_000) + kind.startSeconds + openingSeconds;
-  const options = { held: size, checksLimit: false, expireAtSeconds };
+  const { options, phases } = planExpiry(kind, size);
   await withServer(kind, options, 'expiry', round, async (server) => {
-    const phases = [
-      `hold:n=${size},max=${openingSeconds}`,
-      `run:cps=${EXPIRY_CALLS_PER_SECOND},expire=${EXPIRY_WAIT_S + openingSeconds},quiet=${EXPIRY_QUIET_S}`,
-    ];
     await withLoad(server, ['--window', String(OPEN_CALLS)], phases, async (load) => {
-      const opened = await load.report();
-      const report = await load.report();
-      const early = opened.srv_bye.caller + opened.srv_bye.callee;
-      const wrong = failures(report);
-      if (early > 0) wrong.push(`${early} expired while calls were still opened`);
-      if (opened.established < size) wrong.push(`${opened.established} of ${size} calls opened in time`);
-      // Ours is judged by what is missing; the time a peer takes for a part of its calls is no figure.
-      const told = Math.min(report.srv_bye.caller, report.srv_bye.callee);
-      if (!kind.isOurs && told < size) wrong.push(`BYEs for ${told} of ${size} calls, then none`);
-      record('expiry', server, round, report, { size: opened.established }, wrong);
+      const { report, wrong, ...extra } = await watchExpiry(kind, size, load);
+      record('expiry', server, round, report, extra, wrong);
     });
   });
 }

@@ -2,6 +2,9 @@
  * Where a call's time goes: perf over the server while it is loaded, by stage.
  *
  *   node bench/profile.mjs [--server holdfast] [--rate 0] [--seconds 10] [--top 25] [--ports 5070]
+ *   node bench/profile.mjs --expiry [--calls 100000] ...
+ *
+ * With --expiry that of calls that expire in the same second, until the last transaction is gone.
  *
  * Samples by cpu-clock, for virtual machines have no hardware counters.  Two views of the same samples: by whose code it
  * was (kernel, node and V8, TypeScript compiled by V8, the parser in WebAssembly, our addon, C library), and by what it
@@ -11,7 +14,9 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { EXPIRY_CALLS, planExpiry, watchExpiry } from './expiry.mjs';
 import { machine, store, table } from './figures.mjs';
 import { faults, Load } from './load.mjs';
 import { family, SERVERS, Server } from './servers.mjs';
@@ -21,6 +26,8 @@ const { values: flags } = parseArgs({
     server: { type: 'string', default: 'holdfast' },
     rate: { type: 'string', default: '0' },
     seconds: { type: 'string', default: '10' },
+    expiry: { type: 'boolean', default: false },
+    calls: { type: 'string', default: String(EXPIRY_CALLS) },
     top: { type: 'string', default: '25' },
     ports: { type: 'string', default: '5070' },
     cores: { type: 'string', default: '0,1' },
@@ -28,8 +35,8 @@ const { values: flags } = parseArgs({
 });
 const WARM_S = 6;
 const SAMPLES_PER_SECOND = 1_999;
-/** INVITE 100 180 200 ACK BYE 200 at a proxy: six come in, seven go out. */
-const DATAGRAMS_PER_CALL = 13;
+/** INVITE 100 180 200 ACK BYE 200 at a proxy: six come in, seven go out.  Two BYEs and their 200s. */
+const DATAGRAMS_PER_CALL = flags.expiry ? 4 : 13;
 const kind = SERVERS.find((server) => server.id === flags.server);
 const missing = kind ? kind.missing() : `no server ${flags.server}`;
 if (missing || spawnSync('perf', ['--version'], { stdio: 'ignore' }).status !== 0) {
@@ -87,28 +94,58 @@ const folder = mkdtempSync(join(tmpdir(), 'profile-'));
 const data = join(folder, 'perf.data');
 // V8 writes the names of what it compiles to /tmp/perf-PID.map.
 process.env.HOLDFAST_NODE_ARGS = '--perf-basic-prof --interpreted-frames-native-stack';
-const server = await Server.start(kind, { ...ports, core, held: 0, checksLimit: true });
-try {
+
+/** perf over the server and its children; end() when enough was seen. */
+function samplesOf(pid) {
+  const what = ['-g', '-e', 'cpu-clock', '-F', String(SAMPLES_PER_SECOND), '-o', data];
+  // A rival may be a family of processes.
+  const perf = spawn('perf', ['record', ...what, '-p', family(pid).join(',')], { stdio: 'ignore' });
+  const closed = new Promise((resolve) => perf.once('close', resolve));
+  return {
+    async end() {
+      perf.kill('SIGINT');
+      await closed;
+    },
+  };
+}
+
+/** Full calls at a rate. */
+async function loaded(load) {
   const seconds = Number(flags.seconds);
-  const phases = [`run:cps=${flags.rate},warm=${WARM_S},dur=${seconds}`];
+  await pause((WARM_S + 0.5) * 1_000);
+  const samples = samplesOf(server.pid);
+  await pause((seconds - 1) * 1_000);
+  await samples.end();
+  const report = await load.report();
+  return { report, cpu: report.server.us_per_call, wrong: faults(report) };
+}
+
+/** Calls that end in the same second. */
+async function expired(load) {
+  await pause(plan.expireAtSeconds * 1_000 - Date.now() - 100);
+  const samples = samplesOf(server.pid);
+  const { usPerCall, ...rest } = await watchExpiry(kind, Number(flags.calls), load);
+  await samples.end();
+  return { ...rest, cpu: usPerCall };
+}
+
+const plan = flags.expiry
+  ? planExpiry(kind, Number(flags.calls))
+  : {
+      options: { held: 0, checksLimit: true },
+      phases: [`run:cps=${flags.rate},warm=${WARM_S},dur=${flags.seconds}`],
+    };
+const server = await Server.start(kind, { ...ports, core, ...plan.options });
+try {
   const at = {
     ...ports,
     pid: server.pid,
     core: loadCore,
     args: ['--window', '60', ...(kind.loadArgs ?? [])],
   };
-  const load = new Load(at, phases);
-  await new Promise((resolve) => setTimeout(resolve, (WARM_S + 0.5) * 1_000));
-  const what = ['-g', '-e', 'cpu-clock', '-F', String(SAMPLES_PER_SECOND), '-o', data];
-  // A rival may be a family of processes.
-  const who = ['-p', family(server.pid).join(',')];
-  const perf = spawn('perf', ['record', ...what, ...who, '--', 'sleep', String(seconds - 1)], {
-    stdio: 'ignore',
-  });
-  await new Promise((resolve) => perf.once('close', resolve));
-  const report = await load.report();
+  const load = new Load(at, plan.phases);
+  const { report, cpu, wrong } = await (flags.expiry ? expired : loaded)(load);
   await load.finish();
-  const wrong = faults(report);
 
   const fields = ['--fields', 'comm,ip,sym,dso'];
   const script = execFileSync('perf', ['script', '-i', data, ...fields], {
@@ -133,12 +170,14 @@ try {
     const key = `${stage}\t${symbol.slice(0, 90)}`;
     count(symbols, key);
   }
-  const cpu = report.server.us_per_call;
   const share = (count) => `${((100 * count) / samples).toFixed(1)} %`;
   const us = (count) => ((cpu * count) / samples).toFixed(2);
   const sorted = (map) => [...map].sort((a, b) => b[1] - a[1]);
+  const pace = flags.expiry
+    ? `first BYE to last ${report.srv_bye.span_s.toFixed(1)} s`
+    : `${report.cps.toFixed(0)} calls/s`;
   console.log(
-    `\n${kind.title}: ${report.cps.toFixed(0)} calls/s, ${cpu} µs CPU per call, ${(cpu / DATAGRAMS_PER_CALL).toFixed(2)} per datagram, ${samples} samples\n`,
+    `\n${kind.title}: ${pace}, ${cpu} µs CPU per call, ${(cpu / DATAGRAMS_PER_CALL).toFixed(2)} per datagram, ${samples} samples\n`,
   );
   for (const [title, map] of [
     ['whose code', stages],

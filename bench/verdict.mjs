@@ -102,6 +102,7 @@ export function tableOf(servers, records, { isWanted, rates, heldSizes }) {
       });
     const size = records.find((r) => r.row === 'expiry')?.size ?? 100_000;
     expiry(`${size} expire in one second: first BYE to last, s`, (r) => r.report.srv_bye.span_s, 1);
+    expiry('CPU µs for each of them', (r) => r.usPerCall, 1);
     expiry('BYEs missing at callers', (r) => r.size - r.report.srv_bye.caller, 0);
     expiry('BYEs missing at callees', (r) => r.size - r.report.srv_bye.callee, 0);
     expiry('new calls meanwhile: p99 of an INVITE, ms', (r) => r.report.lat_invite_us.p99 / 1_000, 1);
