@@ -42,6 +42,7 @@ import {
 import type { Message } from '../sip/message.js';
 import {
   HDR_AUTHORIZATION,
+  HDR_CONTENT_LENGTH,
   HDR_PROXY_AUTHORIZATION,
   M_ACK,
   M_CANCEL,
@@ -333,7 +334,9 @@ export class OwnRequests {
     const uri = passage.requestUri;
     const at = message.word(W_RURI_OFF);
     if (uri !== null) edits.push({ at, end: at + message.word(W_RURI_LEN), text: uri });
-    const end = message.word(W_HEADERS_END);
+    const length = message.findHeader(HDR_CONTENT_LENGTH);
+    // Behind Content-Length stands what the request was asked with, and that alone is asked for when it is sent once more.
+    const end = length < 0 ? message.word(W_HEADERS_END) : message.headerLine(length);
     if (passage.headersAppended.length > 0)
       edits.push({ at: end, end, text: passage.headersAppended.join('') });
     let text = message.slice(0, message.length);

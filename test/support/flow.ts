@@ -151,7 +151,8 @@ export class World {
   }
 
   static async open(options: WorldOptions): Promise<World> {
-    const set = (options.settings.get('set') ?? []).flatMap((line) => line.split(/\s+/));
+    const words = (options.settings.get('set') ?? []).flatMap((line) => line.split(/\s+/));
+    const set = words.map((word) => word.replaceAll('\\r\\n', '\r\n'));
     const written = (options.settings.get('listen') ?? ['udp:192.0.2.1:5060']).flatMap((line) =>
       line.split(/\s+/),
     );
@@ -660,8 +661,11 @@ function checkWords(message: WireMessage, check: string, socket: string): void {
       values.some((value) => value.includes(has[2]!)),
       `${has[1]} has no ${has[2]}:\n${message.raw}`,
     );
-  } else if (is) assert.equal(message.header(is[1]!.toLowerCase()), is[2], is[1]);
-  else if (count) {
+  } else if (is) {
+    const name = is[1]!.toLowerCase();
+    const values = WireMessage.isList(name) ? [message.header(name)] : message.all(name);
+    assert.equal(values.join(' and '), is[2], is[1]);
+  } else if (count) {
     const name = count[1]!.toLowerCase();
     const found = WireMessage.isList(name)
       ? message.all(name).length
