@@ -1,12 +1,17 @@
 /** Looking for dialogs by what they are.  [spec 13.3] */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type } from 'typebox';
+import { EngineError } from '../../errors.js';
 import { command, Fault, optional, Pages, text, u32 } from '../command.js';
 import type { DialogView, EngineView, Wanted, WholeDialog } from '../ports.js';
+import { withinMs } from '../time-limit.js';
 import { everyDialog, PAGE_DIALOGS, withContext } from './list.js';
 
 const ANSWERED = 4;
 const BRIEF_DEFAULT = 'ftcFT';
+/** So long one page may look for matches: a pattern that backtracks without end would keep the main thread for ever. */
+const PAGE_MS_MAX = 100;
+const TOO_LONG = `Pattern takes more than ${PAGE_MS_MAX} ms for a page of dialogs`;
 
 export const isAlive = command({
   name: 'dlg.is_alive',
@@ -45,7 +50,7 @@ export const listMatch = command({
   section: 'beyond the manual',
   doc:
     'Dialogs whose ruri, furi, turi or callid equals (eq), begins with (sw) or matches (re) a value, ' +
-    'or whose start_ts lies above (gt) or below (lt) it; at most so many.',
+    'or whose start_ts lies above (gt) or below (lt) it; at most so many. A pattern that takes too long is refused.',
   params: MATCH,
   async run({ view }, given) {
     const pages = await found(view, given);
@@ -71,12 +76,16 @@ async function found(
   view: EngineView,
   { key, op, value, limit }: Match,
 ): Promise<Iterable<readonly DialogView[]> | Fault> {
-  const wanted = key === 'start_ts' ? byTime(op, value) : byText(key, op, value);
+  const wanted = withinMs(PAGE_MS_MAX, () =>
+    key === 'start_ts' ? byTime(op, value) : byText(key, op, value),
+  );
+  if (wanted === undefined) return new Fault(500, TOO_LONG);
   if (wanted === null) return new Fault(500, `Invalid parameters: ${key} ${op} ${value}`);
   const pages = matching(view, wanted, limit ?? 0);
   for (;;) {
     const { done, value: page } = pages.next();
     if (done === true) return new Fault(404, 'Not found');
+    if (page === null) return new Fault(500, TOO_LONG);
     if (page.length > 0) return startingWith(page, pages);
     // Whoever looks at many for none lets others have their turn.
     await nextTurn();
@@ -139,30 +148,44 @@ function byText(key: string, op: string, value: string): Wanted | null {
   if (op !== 're') return null;
   try {
     const pattern = new RegExp(value);
+    // What is too large to be compiled says so when it is first used.
+    pattern.test('');
     return (dialog) => pattern.test(text(dialog));
   } catch {
     return null;
   }
 }
 
-/** Pages of what is wanted, some of them empty; `limit` 0: all. */
+/** Pages of what is wanted, some of them empty; `limit` 0: all.  A page that takes too long is null, and the last. */
 function* matching(
   view: EngineView,
   wanted: Wanted,
   limit: number,
-): Generator<readonly DialogView[], undefined> {
+): Generator<readonly DialogView[] | null, undefined> {
   let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;
   for (let cursor: number | null = 0; cursor !== null && left > 0; ) {
-    const page = view.list(cursor, Math.min(left, PAGE_DIALOGS), wanted);
+    const from: number = cursor;
+    const page = withinMs(PAGE_MS_MAX, () => view.list(from, Math.min(left, PAGE_DIALOGS), wanted));
+    if (page === undefined) {
+      yield null;
+      return;
+    }
     left -= page.dialogs.length;
     yield page.dialogs;
     cursor = page.next;
   }
 }
 
-function* startingWith<T>(first: T, rest: Iterable<T>): Generator<T> {
+/** @throws EngineError when a page takes too long: the reply has begun, and ends in its middle */
+function* startingWith(
+  first: readonly DialogView[],
+  rest: Iterable<readonly DialogView[] | null>,
+): Generator<readonly DialogView[]> {
   yield first;
-  yield* rest;
+  for (const page of rest) {
+    if (page === null) throw new EngineError('ERR_RPC_CALL', TOO_LONG);
+    yield page;
+  }
 }
 
 function hasTag({ caller, callee }: DialogView, tag: string): boolean {

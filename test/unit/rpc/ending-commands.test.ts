@@ -165,6 +165,23 @@ describe('looking for dialogs [spec 13.3]', () => {
     });
   }
 
+  test('dlg.list_match re: a pattern that backtracks without end is refused', async () => {
+    const view = new FakeView([dialog(1, { from_uri: `sip:${'a'.repeat(28)}@a` })]);
+    for (const method of ['dlg.list_match', 'dlg.list_match_ctx']) {
+      const { error } = await call(view, method, ['furi', 're', '^sip:(a+)+!@']);
+      assert.equal((error as { code: number }).code, 500);
+    }
+  });
+
+  test('dlg.list_match re: after a page that was quick, the reply ends in its middle', async () => {
+    const many = Array.from({ length: 101 }, (_, n) =>
+      dialog(n, { from_uri: n < 100 ? 'sip:a!@a' : `sip:${'a'.repeat(28)}@a` }),
+    );
+    await assert.rejects(call(new FakeView(many), 'dlg.list_match', ['furi', 're', '^sip:(a+)+!@']), {
+      code: 'ERR_RPC_CALL',
+    });
+  });
+
   test('dlg.briefing: the fields that are asked for', async () => {
     const { result } = await call(view, 'dlg.briefing', []);
     assert.deepEqual((result as object[])[0], {
