@@ -150,10 +150,11 @@ Status dialog_change(ShardState& shard, std::uint32_t index, std::uint32_t gener
   return table_of(shard).change({index, generation}, c, dialog_words(shard));
 }
 
-Status dialog_fork(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
+Status dialog_fork(ShardState& shard, std::uint32_t index, std::uint32_t generation, std::uint32_t from,
+                   std::uint32_t by) noexcept {
   Change c;
   if (!read_change(shard, c)) return Status::kBadMessage;
-  return table_of(shard).fork({index, generation}, c, dialog_words(shard));
+  return table_of(shard).fork({index, generation}, c, dialog_words(shard), from, by);
 }
 
 Status dialog_early_leg(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {

@@ -96,7 +96,8 @@ void Bequest::settle() noexcept {
   if (heir_ != nullptr) Profiles::move(*segment_, members_, heir_index_);
 }
 
-Status Table::fork(DialogHandle handle, const Change& leg, Words out) noexcept {
+Status Table::fork(DialogHandle handle, const Change& leg, Words out, std::uint32_t from,
+                   std::uint32_t by) noexcept {
   if (leg.callee_tag.empty() || leg.callee_tag.size() > kTextBytesMax ||
       leg.callee_contact.size() > kTextBytesMax || leg.callee_route_set.size() > kRouteSetBytesMax ||
       leg.callee_source.size() > kSourceBytesMax || leg.callee_socket > 0xffff)
@@ -127,8 +128,7 @@ Status Table::fork(DialogHandle handle, const Change& leg, Words out) noexcept {
                                      leg.callee_source};
     std::size_t leg_bytes = sizeof(CalleeLeg);
     for (const Text& text : texts) leg_bytes += text.size();
-    const CSeqSteps* their_steps = steps_of(theirs);
-    const bool with_steps = their_steps != nullptr && their_steps->list[0].count != 0;
+    const bool with_steps = by != 0;
     const std::size_t cold_bytes = bytes_of(theirs);
     const VariableBlock* variables =
         theirs.variables != 0 ? reinterpret_cast<const VariableBlock*>(arena.bytes(theirs.variables))
@@ -154,8 +154,9 @@ Status Table::fork(DialogHandle handle, const Change& leg, Words out) noexcept {
     numbers.forked = 1;
     numbers.extra = extra_block;
     if (variables != nullptr) std::memcpy(arena.bytes(variable_block), variables, variable_bytes);
-    if (with_steps) {  // what moved the INVITE's number moved it on every branch
-      new (arena.bytes(steps_block)) CSeqSteps{{their_steps->list[0], CSeqStepList{}}};
+    if (with_steps) {
+      auto& steps = *new (arena.bytes(steps_block)) CSeqSteps{};
+      steps.list[0].shift(from, by);
       auto& extra = *new (arena.bytes(extra_block)) DialogExtra{};
       extra.record = index;
       extra.steps = steps_block;

@@ -213,12 +213,13 @@ class Table {
 
   /// A further 2xx of the INVITE, of another callee: a sibling in state 3 with entry, Call-ID, caller,
   /// numbers, flags and variables of the dialog; its own are h_id, callee's leg (the texts and socket that
-  /// kChangeCalleeLeg would take), start_ts and due; in its cookie is the first one's id.  `out` shows it.
-  /// Owner only.  kConflict: one of the family has that tag, `out` shows it.  kRefused: the dialog has had no
-  /// 2xx. kNoMemory, kLimit.
+  /// kChangeCalleeLeg would take), start_ts, due and CSeq steps: this callee had the INVITE, whose number is
+  /// `from`, with `by` more.  In its cookie is the first one's id.  `out` shows it.  Owner only.  kConflict:
+  /// one of the family has that tag, `out` shows it.  kRefused: the dialog has had no 2xx. kNoMemory, kLimit.
   ///
   /// Memberships belong to the family: when the dialog that has them ends, they go to one that is up.
-  [[nodiscard]] Status fork(DialogHandle handle, const Change& leg, Words out) noexcept;
+  [[nodiscard]] Status fork(DialogHandle handle, const Change& leg, Words out, std::uint32_t from = 0,
+                            std::uint32_t by = 0) noexcept;
 
   /// Adds or replaces the early leg of that To tag, in state 1 or 2 (else kConflict).  Owner only.  kLimit:
   /// kEarlyLegsMax others are kept.

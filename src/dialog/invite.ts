@@ -43,6 +43,9 @@ export class InviteAnswers {
   /** The To tag that we give in a 2xx of our own; length 0: none. */
   ownTagAt = 0;
   ownTagLength = 0;
+  /** The branch that answers had the INVITE, whose number is this, with so much more; 0: as it came. */
+  received = 0;
+  movedBy = 0;
   /** A call that failed stays with its transaction: a 2xx may come after all. */
   readonly outlivesFailure: boolean;
   private readonly membersOfFailed = new Map<number, Memberships>();
@@ -143,7 +146,7 @@ export class InviteAnswers {
     x[record.A_START_TS] = native.nowUnixSeconds();
     this.nameCallee(message, WHOLE_LEG, recordRoutes, ownRecordRoutes);
     scratch.at = mark;
-    const status = native.dialogFork(index, generation);
+    const status = native.dialogFork(index, generation, this.received, this.movedBy);
     if (status === STATUS.noMemory) native.count(COUNTERS.noRoom, 1);
     if (status !== STATUS.ok) {
       if (status !== STATUS.conflict) this.desk.lost('fork', status, index);

@@ -412,6 +412,7 @@ export class DialogTracker implements Owners {
     this.desk.enter(index, generation, opposite(direction));
     if ((x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0) {
       this.replyToInvite(message, code, ownRecordRoutes, index, generation);
+      this.invite.movedBy = 0;
     } else if (message !== null) this.replyWithin(message, code, direction, index, generation);
     this.desk.leave();
   }
@@ -429,9 +430,13 @@ export class DialogTracker implements Owners {
     return isFirst === message.hasToTag ? 0 : this.numbers.next(message, sent, isFirst);
   }
 
-  /** A branch of an INVITE was sent under another number, and has a dialog now. */
+  /** A branch of an INVITE was sent under another number, and has a dialog now: its answer goes upstream next. */
   renumbered(answer: Message, received: number, sent: number): void {
-    if ((this.x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) !== 0) this.numbers.answered(answer, received, sent);
+    const { invite, x } = this;
+    if (x[T_DIALOG_INDEX] === 0 || (x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) === 0) return;
+    invite.received = received;
+    invite.movedBy = sent - received;
+    this.numbers.answered(answer, received, sent);
   }
 
   /** A request of our own, whose transaction is in hand, has its final answer; `message` null: none came. */

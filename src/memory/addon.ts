@@ -260,10 +260,11 @@ export type Shard = {
   dialogChange(index: number, generation: number): number;
   /**
    * A further 2xx of the INVITE: makes the dialog's sibling, which X[D_*] then shows, in state 3.  XArgs as for dialogChange,
-   * of which it reads due, start_ts and what CHANGE_CALLEE_LEG reads.  Status conflict: one of the family has that tag, and
-   * is shown; refused: the dialog has had no 2xx.  Owner only.
+   * of which it reads due, start_ts and what CHANGE_CALLEE_LEG reads.  The INVITE, whose number is `from`, went to this
+   * callee with `by` more.  Status conflict: one of the family has that tag, and is shown; refused: the dialog has had no
+   * 2xx.  Owner only.
    */
-  dialogFork(index: number, generation: number): number;
+  dialogFork(index: number, generation: number, from: number, by: number): number;
   /** XArgs: tag, contact, Route set as (offset, length) each, then the CSeq number: adds or replaces the early leg of that
    *  To tag.  Status limit: EarlyLegsMax others are kept; conflict: the dialog is answered.  Owner only. */
   dialogEarlyLeg(index: number, generation: number): number;

@@ -174,6 +174,23 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** Of two targets the one that challenges gets the request once more. */
+  fork_auth: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$ru = CALLEE;
+      r.append_branch(CALLEE_2);
+      r.t_on_failure('auth');
+      r.t_relay();
+    },
+    failure: {
+      auth(f) {
+        if (f.uac_auth()) f.t_relay();
+      },
+    },
+  })),
+
   /** Requests of our own are marked, sent elsewhere, or not at all. */
   local: policy((_lookup, note) => ({
     request(r) {

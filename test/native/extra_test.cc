@@ -58,8 +58,9 @@ struct Fixture {
   }
   Profiles profiles{*t.segment, 0};
   /// A further 2xx with this tag.
-  DialogHandle fork(DialogHandle handle, const std::string& tag) {
-    REQUIRE(table.fork(handle, sibling(tag), words) == Status::kOk);
+  DialogHandle fork(DialogHandle handle, const std::string& tag, std::uint32_t from = 0,
+                    std::uint32_t by = 0) {
+    REQUIRE(table.fork(handle, sibling(tag), words, from, by) == Status::kOk);
     return handle_of(words);
   }
   static Change sibling(const std::string& tag) {
@@ -383,10 +384,11 @@ TEST_CASE_FIXTURE(Fixture, "family: a further 2xx makes a sibling with a leg of 
   c.flags_set = 5, c.script_flags_set = 6, c.properties_set = 7;
   change(first, c);
   REQUIRE(table.set_variable(first, text("account"), text("4711")) == Status::kOk);
-  CHECK(take(first, kDownstream, 1) == 2);  // the INVITE went with credentials, on every branch
   change(first, call.answer());
+  REQUIRE(table.shift_cseq(first, kDownstream, 1, 1) == Status::kOk);  // the INVITE went with credentials
+  load(first);
   const DialogWords before = words;
-  const DialogHandle second = fork(first, "c3");
+  const DialogHandle second = fork(first, "c3", 1, 2);  // and there a second time
   CHECK(second.index != first.index);
   CHECK(words[kDState] == kConfirmedNoAck);
   CHECK(words[kDEntry] == before[kDEntry]);
@@ -405,7 +407,9 @@ TEST_CASE_FIXTURE(Fixture, "family: a further 2xx makes a sibling with a leg of 
   CHECK(words[kDCallerSocket] == 1);
   CHECK(words[kDCalleeSocket] == 2);
   CHECK(words[kDHolds] == 1);
-  CHECK(map(second, kDownstream, 1) == 2);
+  CHECK(words[kDSteps] == kDownstream);
+  CHECK(map(first, kDownstream, 1) == 2);
+  CHECK(map(second, kDownstream, 1) == 3);
   CHECK(text_of(second, kTextCalleeTag) == "c3");
   CHECK(text_of(second, kTextCalleeContact) == "sip:carol@192.0.2.77");
   CHECK(text_of(second, kTextCalleeRouteSet) == "<sip:p2.example.com;lr>");
@@ -421,6 +425,8 @@ TEST_CASE_FIXTURE(Fixture, "family: a further 2xx makes a sibling with a leg of 
   }
   const DialogHandle third = fork(second, "d4");
   CHECK(words[kDCookieId] == before[kDId]);
+  CHECK(words[kDSteps] == 0);  // nobody asked there
+  CHECK(map(third, kDownstream, 1) == 1);
   CHECK(table.fork(first, sibling(""), words) == Status::kOutOfRange);
   sound();
 

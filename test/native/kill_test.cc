@@ -242,8 +242,8 @@ void numbered_points() {
   });
   kill_everywhere("fork",
                   [&](Stage& s) { ok(Table(s.segment, 0).fork(s.confirmed, TestCall(77).answer(), words)); });
-  kill_everywhere("fork with numbers taken", [&](Stage& s) {
-    ok(Table(s.segment, 0).fork(s.kept_alive, TestCall(77).answer(), words));
+  kill_everywhere("fork of a renumbered branch", [&](Stage& s) {
+    ok(Table(s.segment, 0).fork(s.kept_alive, TestCall(77).answer(), words, 1, 1));
   });
   kill_everywhere("memberships to a sibling",
                   [&](Stage& s) { ok(Table(s.segment, 0).change(s.forked, to_state(kDeleted), words)); });
@@ -280,9 +280,8 @@ void numbered_points() {
     std::uint32_t failures = 0;
     ok(Table(s.segment, 2).probe_answered(s.sibling, 1, false, &failures));
   });
-  kill_everywhere("shift CSeqs", [&](Stage& s) {
-    ok(Table(s.segment, 2).shift_cseq(s.confirmed, kDownstream, 7, 1));
-  });
+  kill_everywhere("shift CSeqs",
+                  [&](Stage& s) { ok(Table(s.segment, 2).shift_cseq(s.confirmed, kDownstream, 7, 1)); });
   kill_everywhere("map a CSeq", [&](Stage& s) {
     std::uint32_t number = 0;
     HOLDFAST_KILL_POINT();

@@ -178,7 +178,7 @@ describe('a call that forks', () => {
       a.X[record.A_CALLEE_SOCKET] = 1;
       a.X[record.A_START_TS] = 1_700_000_002;
       a.X[record.A_DUE] = 9000;
-      return a.shard.dialogFork(index, generation);
+      return a.shard.dialogFork(index, generation, 0, 0);
     };
     assert.equal(fork('c3'), STATUS.refused);
     answer(index, generation);
