@@ -5,11 +5,9 @@
  * or a route that waits, suspends the transaction and goes on later on the same shard.
  */
 import {
-  B_ADDRESS0,
   B_END_DUE,
   B_FINAL_DUE,
   B_FLAGS,
-  B_PORT,
   B_RETRANSMIT_DUE,
   B_RETRANSMIT_INTERVAL,
   B_STATE,
@@ -140,7 +138,7 @@ export class ProxyCore {
     this.down = new Downstream(w, observer);
     this.own = new OwnRequests(w, observer, script, resolver, shard, this.up, this.down);
     this.authenticator = new Authenticator(w, observer);
-    this.responses = new Responses(w, observer, script, this.up, this.down, this.own);
+    this.responses = new Responses(w, observer, script, resolver, this.up, this.down, this.own);
     this.loopCheck = new LoopCheck();
     for (let n = 0; n < TARGETS_MAX; n++) this.hops.push(new NextHop());
     this.passage = new Passage(w.newMessage());
@@ -775,15 +773,7 @@ export class ProxyCore {
     const x = w.x;
     w.count(COUNTERS.transportErrors);
     if (w.native.transactionLoadIndex(index) !== STATUS_OK || branch >= x[T_BRANCH_COUNT]!) return;
-    const b = branchAt(branch);
-    if (x[b + B_STATE] !== BRANCH_CALLING) return;
-    this.resolver.failed(
-      x[b + B_ADDRESS0]!,
-      x[b + B_ADDRESS0 + 1]!,
-      x[b + B_ADDRESS0 + 2]!,
-      x[b + B_ADDRESS0 + 3]!,
-      x[b + B_PORT]!,
-    );
+    if (x[branchAt(branch) + B_STATE] !== BRANCH_CALLING) return;
     this.responses.lost(branch, 503);
     w.native.transactionStore();
   }

@@ -2,11 +2,13 @@
  * Answers of branches: matched, gathered, the best chosen and sent upstream.  [RFC 3261 16.7]
  */
 import {
+  B_ADDRESS0,
   B_CODE,
   B_CSEQ_RECEIVED,
   B_CSEQ_SENT,
   B_FINAL_DUE,
   B_FLAGS,
+  B_PORT,
   B_REPLY_BYTES,
   B_RETRANSMIT_DUE,
   B_STATE,
@@ -65,7 +67,7 @@ import { Decisions } from './decisions.js';
 import { branchAt, type Downstream } from './downstream.js';
 import type { OwnRequests } from './own-requests.js';
 import { Passage } from './passage.js';
-import type { ProxyObserver, RouteScript } from './ports.js';
+import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
 import type { Upstream } from './upstream.js';
 import { BranchName, bindSource, bindUpstream } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
@@ -80,6 +82,7 @@ export class Responses {
   private readonly w: Workspace;
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
+  private readonly resolver: NameResolver;
   private readonly up: Upstream;
   private readonly down: Downstream;
   private readonly own: OwnRequests;
@@ -96,6 +99,7 @@ export class Responses {
     w: Workspace,
     observer: ProxyObserver,
     script: RouteScript,
+    resolver: NameResolver,
     up: Upstream,
     down: Downstream,
     own: OwnRequests,
@@ -103,6 +107,7 @@ export class Responses {
     this.w = w;
     this.observer = observer;
     this.script = script;
+    this.resolver = resolver;
     this.up = up;
     this.down = down;
     this.own = own;
@@ -130,6 +135,7 @@ export class Responses {
       return;
     }
     const code = message.code;
+    if (code === 503 && x[b + B_STATE]! < BRANCH_COMPLETED) this.othersFirst(b);
     const kept = this.replyRoute(message, code);
     if (x[T_KIND] === KIND_CLIENT) {
       this.own.receive(message);
@@ -397,7 +403,9 @@ export class Responses {
   /** A branch is over without an answer from outside: time-out, transport error.  [16.8, 16.9] */
   lost(branch: number, code: number): void {
     const x = this.w.x;
-    clientFinished(x, branchAt(branch), code);
+    const b = branchAt(branch);
+    if (x[b + B_STATE] === BRANCH_CALLING) this.othersFirst(b);
+    clientFinished(x, b, code);
     if (x[T_KIND] === KIND_CLIENT) {
       this.own.lost(code);
       return;
@@ -407,6 +415,13 @@ export class Responses {
       return;
     }
     this.negative(null, branch, code);
+  }
+
+  /** Where the branch was sent fails: of the addresses of a name, the next request tries another.  [RFC 3263 4.3] */
+  private othersFirst(b: number): void {
+    const x = this.w.x;
+    const at = b + B_ADDRESS0;
+    this.resolver.failed(x[at]!, x[at + 1]!, x[at + 2]!, x[at + 3]!, x[b + B_PORT]!);
   }
 
   /** A non-INVITE that timed out, here or behind us, gets no answer, though a failure route sees 408.  [RFC 4320 4.2] */

@@ -164,7 +164,7 @@ export class Resolver {
     return answer;
   }
 
-  /** A message could not be sent there, or nothing came back: for a while others go first.  [RFC 3263 4.3] */
+  /** A message could not be sent there, nothing came back, or 503: for a while others go first.  [RFC 3263 4.3] */
   failed(a0: number, a1: number, a2: number, a3: number, port: number): void {
     const failure = this.#failures[this.#nextFailure]!;
     this.#nextFailure = (this.#nextFailure + 1) % FAILED_DESTINATIONS_MAX;

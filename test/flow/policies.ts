@@ -293,6 +293,25 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** Who fails leads on to the next address of the same name. */
+  by_name: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.$du = 'sip:phones.example:5060';
+      r.t_on_failure('next');
+      r.t_relay();
+    },
+    failure: {
+      next(f) {
+        if (!f.t_check_status('408|503')) return;
+        f.$du = 'sip:phones.example:5060';
+        f.t_on_failure('next');
+        f.t_relay();
+      },
+    },
+  })),
+
   /** Relays twice by mistake. */
   twice: policy(() => ({
     request(r) {
