@@ -224,6 +224,13 @@ Status dialog_hold(ShardState& shard, std::uint32_t index, std::uint32_t generat
   return table_of(shard).hold({index, generation});
 }
 
+Status dialog_link(ShardState& shard, std::uint32_t index, std::uint32_t generation,
+                   std::uint32_t has_hold) noexcept {
+  const auto registers = shard.registers();
+  return table_of(shard).link({index, generation}, has_hold != 0, registers[kTIndex],
+                              registers[kTGeneration]);
+}
+
 void dialog_drop(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
   table_of(shard).drop({index, generation});
 }
@@ -382,6 +389,7 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_sent_cseq>("dialogSentCSeq");
   builder.method<&dialog_bye_answered>("dialogByeAnswered");
   builder.method<&dialog_hold>("dialogHold");
+  builder.method<&dialog_link>("dialogLink");
   builder.method<&dialog_drop>("dialogDrop");
   builder.method<&dialog_set_variable>("dialogSetVariable");
   builder.method<&dialog_remove_variable>("dialogRemoveVariable");

@@ -139,6 +139,19 @@ Status if_mine(ShardState& shard, Status status) noexcept {
   return status == Status::kOk && shard.registers()[kTOwner] != shard.owner ? Status::kNotFound : status;
 }
 
+/// XList holds (message, words) pairs of parsed messages in M.
+void prefetch_transactions(ShardState& shard, std::uint32_t count) noexcept {
+  std::array<std::uint64_t, 64> keys;
+  std::uint32_t found = 0;
+  const std::uint32_t* pair = shard.x(kXList);
+  for (std::uint32_t n = 0; n < std::min<std::uint32_t>(count, keys.size()); ++n, pair += 2) {
+    const Parsed parsed(shard, pair[0], pair[1]);
+    if (!parsed.usable() || parsed[SIP_W_KIND] != 1) continue;
+    keys[found++] = server_key(parsed, shard.segment->keyed_hash(), true);
+  }
+  shard.transactions.prefetch_keys(std::span(keys).first(found));
+}
+
 Status transaction_match(ShardState& shard, std::uint32_t message, std::uint32_t words,
                          std::uint32_t as_invite) noexcept {
   const Parsed parsed(shard, message, words);
@@ -169,7 +182,10 @@ Status transaction_load_index(ShardState& shard, std::uint32_t index) noexcept {
   return if_mine(shard, shard.transactions.load(index, shard.registers()));
 }
 
-Status transaction_store(ShardState& shard) noexcept { return shard.transactions.store(shard.registers()); }
+Status transaction_store(ShardState& shard, std::uint32_t sheds) noexcept {
+  if (sheds != 0) shard.road->make_room_for_blocks();
+  return shard.transactions.store(shard.registers(), sheds != 0);
+}
 
 void transaction_free(ShardState& shard, std::uint32_t index) noexcept {
   if (!shard.transactions.is_owned_by(index, shard.owner)) return;
@@ -177,22 +193,24 @@ void transaction_free(ShardState& shard, std::uint32_t index) noexcept {
   shard.transactions.free(index);
 }
 
-void transaction_shed(ShardState& shard) noexcept {
-  shard.road->make_room_for_blocks();
-  shard.transactions.shed(shard.registers());
-}
-
 std::uint32_t transaction_room(ShardState& shard) noexcept { return shard.transactions.room(); }
 
-Status transaction_add_branch(ShardState& shard, std::uint32_t text, std::uint32_t text_length,
-                              std::uint32_t up_call) noexcept {
+/// The edits in XArgs: their number, then (offset, drop, insert) each.
+template <auto add>
+Status with_edits(ShardState& shard, std::uint32_t text, std::uint32_t text_length,
+                  std::uint32_t up_call) noexcept {
   const std::uint32_t count = shard.x(kXArgs)[0];
   if (count > kEditsMax) return Status::kLimit;
   if (!shard.in_memory(text, text_length)) return Status::kOutOfRange;
   Edit edits[kEditsMax];
   std::memcpy(edits, shard.x(kXArgs) + 1, count * sizeof(Edit));
-  return shard.transactions.add_branch(shard.registers(), {edits, count}, shard.text(text, text_length),
-                                       up_call != 0 ? Need::kCallIsUp : Need::kNewCall);
+  return (shard.transactions.*add)(shard.registers(), {edits, count}, shard.text(text, text_length),
+                                   up_call != 0 ? Need::kCallIsUp : Need::kNewCall);
+}
+
+Status transaction_add_branch(ShardState& shard, std::uint32_t text, std::uint32_t text_length,
+                              std::uint32_t up_call) noexcept {
+  return with_edits<&Transactions::add_branch>(shard, text, text_length, up_call);
 }
 
 // -- sending what is stored
@@ -233,6 +251,15 @@ Status transaction_send_branch(ShardState& shard, std::uint32_t branch) noexcept
   if (count == 0) return Status::kNotFound;
   const std::uint32_t* words = shard.registers().data() + kHeadWords + branch * kBranchWords;
   return shard.road->queue(outgoing(shard, words + kBFlow, branch), {pieces, count});
+}
+
+/// The next branch, whose words are filled in: kept, stored and queued.
+Status transaction_forward(ShardState& shard, std::uint32_t text, std::uint32_t text_length,
+                           std::uint32_t up_call) noexcept {
+  const std::uint32_t branch = shard.registers()[kTBranchCount];
+  const Status kept = with_edits<&Transactions::forward>(shard, text, text_length, up_call);
+  if (kept == Status::kOk) (void)transaction_send_branch(shard, branch);  // a failed send is told later
+  return kept;
 }
 
 Status transaction_send_reply(ShardState& shard) noexcept {
@@ -378,15 +405,16 @@ Status queue_described(ShardState& shard) noexcept {
 
 void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_match>("transactionMatch");
+  builder.method<&prefetch_transactions>("prefetchTransactions");
   builder.method<&transaction_create>("transactionCreate");
   builder.method<&transaction_load>("transactionLoad");
   builder.method<&transaction_load_index>("transactionLoadIndex");
   builder.method<&transaction_store>("transactionStore");
   builder.method<&transaction_free>("transactionFree");
-  builder.method<&transaction_shed>("transactionShed");
   builder.method<&transaction_room>("transactionRoom");
   builder.method<&transaction_add_branch>("transactionAddBranch");
   builder.method<&transaction_send_branch>("transactionSendBranch");
+  builder.method<&transaction_forward>("transactionForward");
   builder.method<&transaction_send_reply>("transactionSendReply");
   builder.method<&transaction_set_reply>("transactionSetReply");
   builder.method<&transaction_send_kept>("transactionSendKept");

@@ -745,6 +745,35 @@ Status Table::hold(DialogHandle handle) noexcept {
   return Status::kOk;
 }
 
+Status Table::link(DialogHandle handle, bool has_hold, std::uint32_t transaction_index,
+                   std::uint32_t transaction_generation) noexcept {
+  Locked record(*segment_, handle);
+  if (!record) return Status::kNotFound;
+  if (record->holds == 0xffff) return Status::kLimit;
+  DialogCold& numbers = cold(*record);
+  DialogExtra* extra = extra_of(numbers);
+  const bool names = record->state < kConfirmedNoAck;
+  Block fresh = 0;
+  if (names && extra == nullptr && make_extra(handle.index, Need::kNewCall, &fresh) == Status::kOk)
+    extra = reinterpret_cast<DialogExtra*>(segment_->arena().bytes(fresh));
+  undo_.save(&*record, kDialogUndoBytes);
+  undo_.save(&numbers, sizeof numbers);
+  if (extra != nullptr && fresh == 0) save_truth(*extra);
+  undo_.mark();
+  HOLDFAST_KILL_POINT();
+  if (!has_hold) record->holds += 1;
+  record->version += 1;
+  if (names && extra != nullptr) {
+    extra->transaction_index = transaction_index;
+    extra->transaction_generation = transaction_generation;
+    if (fresh != 0) numbers.extra = fresh;
+  }
+  HOLDFAST_KILL_POINT();
+  undo_.clear();
+  HOLDFAST_KILL_POINT();
+  return names && extra == nullptr ? Status::kNoMemory : Status::kOk;
+}
+
 void Table::drop(DialogHandle handle) noexcept {
   Locked record(*segment_, handle);
   // The table's own hold of a live dialog is not anybody's to drop.

@@ -253,6 +253,10 @@ class Table {
   /// Holds keep a record that has ended.  drop() frees it when the last hold of a deleted dialog goes.  The
   /// table's own, which create() makes, is not given away while the dialog lives.
   [[nodiscard]] Status hold(DialogHandle handle) noexcept;
+  /// The transaction of the INVITE that made the dialog holds it (unless it `has_hold` already), and the
+  /// dialog names the transaction until it is answered.  kNoMemory: held, but not named.
+  [[nodiscard]] Status link(DialogHandle handle, bool has_hold, std::uint32_t transaction_index,
+                            std::uint32_t transaction_generation) noexcept;
   void drop(DialogHandle handle) noexcept;
 
   /// $dlg_var.  An absent key is kNotFound; `out` receives at most its size, the full length is returned

@@ -305,7 +305,21 @@ void Transactions::arm_or_end(std::uint32_t index) noexcept {
   arm(index);
 }
 
-Status Transactions::store(Registers registers) noexcept {
+std::uint32_t Transactions::take_out(Registers words, std::span<Block, 1 + kBranchesMax> out) noexcept {
+  std::uint32_t count = 0;
+  const auto take = [&](std::uint32_t block, std::uint32_t bytes) {
+    if (words[block] != 0) out[count++] = words[block];
+    words[block] = words[bytes] = 0;
+  };
+  take(kTRequestBlock, kTRequestBytes);
+  for (std::uint32_t n = 0; n < words[kTBranchCount]; ++n) {
+    const std::uint32_t at = kHeadWords + n * kBranchWords;
+    take(at + kBEditsBlock, at + kBEditsBytes);
+  }
+  return count;
+}
+
+Status Transactions::store(Registers registers, bool sheds) noexcept {
   if (!matches(registers)) return Status::kNotFound;
   const std::uint32_t index = registers[kTIndex];
   const std::uint32_t* r = record(index);
@@ -317,8 +331,11 @@ Status Transactions::store(Registers registers) noexcept {
     for (const std::uint32_t word : kBranchReadOnly)
       registers[kHeadWords + n * kBranchWords + word] = branch[word];
   }
+  Block blocks[1 + kBranchesMax];
+  const std::uint32_t block_count = sheds ? take_out(registers, blocks) : 0;
   commit(index, registers.data());
   arm(index);
+  for (std::uint32_t n = 0; n < block_count; ++n) release(blocks[n]);
   return Status::kOk;
 }
 
@@ -417,6 +434,20 @@ Status Transactions::add_branch(Registers registers, std::span<const Edit> edits
   return Status::kOk;
 }
 
+Status Transactions::forward(Registers registers, std::span<const Edit> edits,
+                             std::span<const std::uint8_t> text, Need need) noexcept {
+  const std::uint32_t branch = registers[kTBranchCount];
+  if (branch >= kBranchesMax) return Status::kLimit;
+  std::uint32_t* const words = registers.data() + kHeadWords + branch * kBranchWords;
+  std::uint32_t filled[kBranchWords];
+  std::memcpy(filled, words, sizeof filled);
+  if (const Status status = add_branch(registers, edits, text, need); status != Status::kOk) return status;
+  for (std::uint32_t n = 0; n < kBranchWords; ++n) {
+    if (std::ranges::find(kBranchReadOnly, n) == std::end(kBranchReadOnly)) words[n] = filled[n];
+  }
+  return store(registers);
+}
+
 Status Transactions::set_reply(Registers registers, std::span<const std::uint8_t> bytes) noexcept {
   if (!matches(registers)) return Status::kNotFound;
   std::uint32_t* r = record(registers[kTIndex]);
@@ -460,25 +491,6 @@ Status Transactions::set_branch_reply(Registers registers, std::uint32_t branch,
   shown[kBReplyBlock] = words[kBReplyBlock];
   shown[kBReplyBytes] = words[kBReplyBytes];
   return Status::kOk;
-}
-
-void Transactions::shed(Registers registers) noexcept {
-  if (!matches(registers)) return;
-  const std::uint32_t index = registers[kTIndex];
-  std::uint32_t words[kRegisterWords];
-  copy_out(index, Registers(words));
-  Block blocks[1 + kBranchesMax] = {words[kTRequestBlock]};
-  std::uint32_t block_count = 1;
-  words[kTRequestBlock] = words[kTRequestBytes] = 0;
-  registers[kTRequestBlock] = registers[kTRequestBytes] = 0;
-  for (std::uint32_t n = 0; n < words[kTBranchCount]; ++n) {
-    const std::uint32_t at = kHeadWords + n * kBranchWords;
-    blocks[block_count++] = words[at + kBEditsBlock];
-    words[at + kBEditsBlock] = words[at + kBEditsBytes] = 0;
-    registers[at + kBEditsBlock] = registers[at + kBEditsBytes] = 0;
-  }
-  commit(index, words);
-  for (std::uint32_t n = 0; n < block_count; ++n) release(blocks[n]);
 }
 
 std::span<const std::uint8_t> Transactions::request(std::uint32_t index) const noexcept {
@@ -548,6 +560,14 @@ void Transactions::prefetch(std::span<const std::uint32_t> indexes) const noexce
     for (const Block block : {r[kTRequestBlock], r[kTReplyBlock], r[kHeadWords + kBEditsBlock]}) {
       if (block != 0) __builtin_prefetch(arena_->bytes(block));
     }
+  }
+}
+
+void Transactions::prefetch_keys(std::span<const std::uint64_t> keys) const noexcept {
+  for (const std::uint64_t key : keys) __builtin_prefetch(&bucket(key));
+  for (const std::uint64_t key : keys) {
+    const std::uint32_t head = std::atomic_ref(bucket(key).head).load(std::memory_order_relaxed);
+    if (head != 0) __builtin_prefetch(record(head));
   }
 }
 

@@ -161,8 +161,9 @@ class Transactions {
   /// Whatever its generation: after advance().
   [[nodiscard]] Status load(std::uint32_t index, Registers out) noexcept;
   [[nodiscard]] bool is_owned_by(std::uint32_t index, std::uint32_t owner) const noexcept;
-  /// Writes the registers back and (re)arms the node at the earliest non-zero *Due.
-  [[nodiscard]] Status store(Registers registers) noexcept;
+  /// Writes the registers back and (re)arms the node at the earliest non-zero *Due.  `sheds`: gives back
+  /// what a finished transaction no longer needs, the request and all edits.
+  [[nodiscard]] Status store(Registers registers, bool sheds = false) noexcept;
   /// Frees the record and all its blocks; the generation goes up.
   void free(std::uint32_t index) noexcept;
 
@@ -171,12 +172,13 @@ class Transactions {
   /// kBadMessage.
   [[nodiscard]] Status add_branch(Registers registers, std::span<const Edit> edits,
                                   std::span<const std::uint8_t> text, Need need) noexcept;
+  /// add_branch() of a branch whose words the caller has filled in, and store().
+  [[nodiscard]] Status forward(Registers registers, std::span<const Edit> edits,
+                               std::span<const std::uint8_t> text, Need need) noexcept;
   /// Replaces the stored reply (of the record, or of branch n) by `bytes`; empty drops it.
   [[nodiscard]] Status set_reply(Registers registers, std::span<const std::uint8_t> bytes) noexcept;
   [[nodiscard]] Status set_branch_reply(Registers registers, std::uint32_t branch,
                                         std::span<const std::uint8_t> bytes) noexcept;
-  /// Gives back what a finished transaction no longer needs: the request and all edits.
-  void shed(Registers registers) noexcept;
 
   /// Who runs the live transaction that `name` is a branch of, hash and all: the owner that the name tells
   /// unless a later process has other workers.  kNoOwner if there is none.  Any thread.
@@ -193,6 +195,9 @@ class Transactions {
   /// The same for records of the caller's that are about to be handled one after the other, with what they
   /// name.
   void prefetch(std::span<const std::uint32_t> indexes) const noexcept;
+
+  /// The same for keys that are about to be looked for.
+  void prefetch_keys(std::span<const std::uint64_t> keys) const noexcept;
 
   [[nodiscard]] std::uint32_t live() const noexcept;
   /// Records that requests of our own may take: a fifth is left to those from outside, of which half to new
@@ -227,6 +232,9 @@ class Transactions {
   void release(Block block) noexcept;
   void copy_out(std::uint32_t index, Registers out) const noexcept;
   void commit(std::uint32_t index, const std::uint32_t* words) noexcept;
+  /// Takes request and edits out of the words, into `out`; how many blocks there were.
+  [[nodiscard]] static std::uint32_t take_out(Registers words,
+                                              std::span<Block, 1 + kBranchesMax> out) noexcept;
   [[nodiscard]] std::uint32_t due_of(std::uint32_t index) const noexcept;
   void arm(std::uint32_t index) noexcept;
   void arm_or_end(std::uint32_t index) noexcept;

@@ -31,6 +31,8 @@ export class DialogContext {
 
   /** A request route runs: what is asked for before the dialog exists may wait for it. */
   mayCreate = false;
+  /** A request without To tag that no dialog was found for: until its route waits, none can come but by itself. */
+  isUnknown = false;
   /** This message made the dialog. */
   created = false;
   /** The callback type that waits for the transaction of this message, 0: none.  [manual 5.44] */
@@ -85,6 +87,7 @@ export class DialogContext {
     this.ownIndex = 0;
     this.ownGeneration = 0;
     this.mayCreate = false;
+    this.isUnknown = false;
     this.created = false;
     this.owedCallback = 0;
     this.hasTransaction = false;

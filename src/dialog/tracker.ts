@@ -22,8 +22,6 @@ import {
   T_DIALOG_GENERATION,
   T_DIALOG_INDEX,
   T_DIRECTION,
-  T_GENERATION,
-  T_INDEX,
   X_ARGS,
 } from '../memory/words.js';
 import { type Random, systemRandom } from '../random.js';
@@ -379,6 +377,7 @@ export class DialogTracker implements Owners {
   resume(parked: DialogContext): void {
     this.settle();
     if (this.spareContexts.length < SPARE_CONTEXTS_MAX) this.spareContexts.push(this.context);
+    parked.isUnknown = false;
     this.desk.context = parked;
   }
 
@@ -549,7 +548,11 @@ export class DialogTracker implements Owners {
   messageDialog(message: Message): boolean {
     if (this.contextDialog()) return true;
     if (message.method === M_CANCEL && message.isRequest) return this.cancelledDialog(message);
-    return this.records.findByTags(message);
+    const { context } = this;
+    if (context.isUnknown || this.records.findByTags(message)) return !context.isUnknown;
+    // An INVITE that makes a call asks this for its limits, and once more whether it has been here.
+    context.isUnknown = context.mayCreate && !message.hasToTag;
+    return false;
   }
 
   /** A CANCEL has the ends of the INVITE it is about; with dlg_ctxiuid_mode its dialog becomes the context's. */
@@ -662,7 +665,7 @@ export class DialogTracker implements Owners {
   /** An INVITE that comes by again belongs to the dialog that it made, and adds nothing to it. */
   private isSpiral(message: Message): boolean {
     const { context, native, records, x } = this;
-    if (!records.findByCallerTag(message) || x[D_STATE] === DELETED) return false;
+    if (context.isUnknown || !records.findByCallerTag(message) || x[D_STATE] === DELETED) return false;
     const { index, generation } = records;
     context.spiral = true;
     context.own(index, generation, 1);
@@ -709,6 +712,7 @@ export class DialogTracker implements Owners {
 
     const { index, generation } = records;
     context.created = true;
+    context.isUnknown = false;
     context.cookieOwed = this.params.dlg_match_mode !== DID_NONE;
     context.entry = x[D_ENTRY]!;
     context.id = x[D_COOKIE_ID]!;
@@ -887,7 +891,9 @@ export class DialogTracker implements Owners {
     const { context, x } = this;
     if (context.ownIndex === 0 || context.linked || context.spiral || x[T_DIALOG_INDEX] !== 0) return;
     // What the message held, its transaction holds now.
-    if (!context.held && !this.desk.hold(context.ownIndex, context.ownGeneration)) return;
+    if (context.created) {
+      if (!this.linkMade(context.ownIndex, context.ownGeneration)) return;
+    } else if (!context.held && !this.desk.hold(context.ownIndex, context.ownGeneration)) return;
     context.held = false;
     x[T_DIALOG_INDEX] = context.ownIndex;
     x[T_DIALOG_GENERATION] = context.ownGeneration;
@@ -895,18 +901,14 @@ export class DialogTracker implements Owners {
     const ended = context.ended ? TRANSACTION_ENDED_DIALOG : 0;
     const untold = context.status !== 0 && !isWithin(context.status) ? TRANSACTION_UNTOLD : 0;
     x[T_DIRECTION] = context.direction | made | ended | untold;
-    if (context.created) this.nameTransaction(context.ownIndex, context.ownGeneration);
     context.linked = true;
   }
 
-  /** While nobody has answered, whoever ends the call ends the transaction of its INVITE. */
-  private nameTransaction(index: number, generation: number): void {
-    const { records, x } = this;
-    records.beginChange(record.CHANGE_TRANSACTION, UNCONFIRMED);
-    x[record.A_TRANSACTION_INDEX] = x[T_INDEX]!;
-    x[record.A_TRANSACTION_GENERATION] = x[T_GENERATION]!;
-    const status = records.change(index, generation);
-    if (status !== STATUS.ok && status !== STATUS.conflict) this.desk.lost('transaction', status, index);
+  /** The dialog that the INVITE made: while nobody has answered, whoever ends the call ends this transaction. */
+  private linkMade(index: number, generation: number): boolean {
+    const status = this.native.dialogLink(index, generation, this.context.held ? 1 : 0);
+    if (status === STATUS.noMemory) this.desk.lost('transaction', status, index);
+    return status === STATUS.ok || status === STATUS.noMemory;
   }
 
   /** A failure route makes a new branch of the INVITE: its Record-Route needs the address of the dialog. */

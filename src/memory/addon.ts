@@ -206,12 +206,15 @@ export type Shard = {
   /** A record with the key in XArgs[0..1] (0,0: none) and a copy of the request at [message, length). `upCall`: last tenth. */
   transactionCreate(message: number, length: number, upCall: number): number;
   transactionLoad(index: number, generation: number): number;
-  transactionStore(): number;
+  /** `sheds` 1: and gives back what a finished transaction no longer needs, its request and all edits; left out: 0. */
+  transactionStore(sheds?: number): number;
   transactionFree(index: number): void;
   /** XArgs[0] = number of edits, then (offset, drop, insert) each; their text lies at [text, textLength) of M. */
   transactionAddBranch(text: number, textLength: number, upCall: number): number;
   /** Queues branch `branch`'s copy of the request (stored request + edits) to its destination. */
   transactionSendBranch(branch: number): number;
+  /** The same two for the next branch, whose words are filled in already, with transactionStore() between them. */
+  transactionForward(text: number, textLength: number, upCall: number): number;
   /** Stores the message described in XSend (its pieces) as the last reply. */
   transactionSetReply(): number;
   /** The same, and queues it like send(), whether there was room to keep it or not. */
@@ -219,7 +222,6 @@ export type Shard = {
   transactionSetBranchReply(branch: number): number;
   /** Queues the stored reply to the record's upstream destination. */
   transactionSendReply(): number;
-  transactionShed(): void;
   /** How many more requests of our own have a record; the last fifth is left to those from outside. */
   transactionRoom(): number;
   /** Copies the stored request (or branch n's stored reply, or the branch's whole outgoing copy) into M at `offset`
@@ -291,6 +293,9 @@ export type Shard = {
   /** The BYEs to `sides` (bit 0 caller, bit 1 callee) have their final answer, or none will come. */
   dialogByeAnswered(index: number, generation: number, sides: number): number;
   dialogHold(index: number, generation: number): number;
+  /** The transaction in hand is that of the INVITE that made the dialog: it holds it, unless it `hasHold` already, and
+   *  is named by it until the first 2xx.  Status noMemory: held, but not named. */
+  dialogLink(index: number, generation: number, hasHold: number): number;
   dialogDrop(index: number, generation: number): void;
   /** XArgs: key (offset, length), value (offset, length). */
   dialogSetVariable(index: number, generation: number): number;
@@ -309,6 +314,7 @@ export type Shard = {
   dialogProbeAnswered(index: number, generation: number, side: number, failed: number): number;
   /** Brings in the cache lines that the batch's messages will touch: XList holds `count` (message, words) pairs. */
   prefetch(count: number): void;
+  prefetchTransactions(count: number): void;
 
   // -- profiles (core/profiles.h); value is text of M, length -1: any or no value -------------------------------------
   profileJoin(

@@ -129,6 +129,8 @@ export function hasOwnTag(w: Workspace, message: Message): boolean {
   const length = TAG_START.length + 16;
   if (message.word(W_TO_TAG_LEN) !== length) return false;
   const at = message.at + message.word(W_TO_TAG_OFF);
+  for (let i = 0; i < TAG_START.length; i++)
+    if (message.bytes[at + i] !== TAG_START.charCodeAt(i)) return false;
   const own = w.scratch.at;
   writeOwnTag(w, message);
   w.scratch.at = own;

@@ -62,13 +62,7 @@ export function editCopy(
   if (branch >= 0) {
     writeVia(scratch, w.x, socket, w.owner, branch);
   } else {
-    const top = message.at + message.word(W_HEADERS_OFF);
-    writeStatelessVia(
-      scratch,
-      socket,
-      w.native.hash(top, message.word(W_HEADERS_END) - message.word(W_HEADERS_OFF)),
-      passage.loopHash,
-    );
+    writeStatelessVia(scratch, socket, passage.key[0]!, passage.loopHash);
   }
   const maxForwards = message.word(W_MAX_FORWARDS);
   if (maxForwards === NONE) {

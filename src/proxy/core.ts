@@ -255,21 +255,21 @@ export class ProxyCore {
 
   /** Loads the transaction that the request belongs to; false: it has none, and its loop hash is known. */
   private matches(passage: Passage, asInvite: number): boolean {
+    const { native, x } = this.w;
     const message = passage.message;
-    if (this.w.native.transactionMatch(message.at, message.w * 4, asInvite) === STATUS_OK) return true;
-    passage.loopHash = this.w.x[X_ARGS + 2]!;
+    const status = native.transactionMatch(message.at, message.w * 4, asInvite);
+    passage.key[0] = x[X_ARGS]!;
+    passage.key[1] = x[X_ARGS + 1]!;
+    if (status === STATUS_OK) return true;
+    passage.loopHash = x[X_ARGS + 2]!;
     return false;
   }
 
-  /** A copy of a request that we have: the last answer again.  Leaves the key for a new transaction. */
+  /** A copy of a request that we have: the last answer again. */
   private repeated(passage: Passage): boolean {
     const { w } = this;
     const x = w.x;
-    if (!this.matches(passage, 0)) {
-      passage.key[0] = x[X_ARGS]!;
-      passage.key[1] = x[X_ARGS + 1]!;
-      return false;
-    }
+    if (!this.matches(passage, 0)) return false;
     w.count(COUNTERS.requestsRepeated);
     const now = w.now;
     const again =
@@ -348,6 +348,7 @@ export class ProxyCore {
     if (x[T_KIND] === KIND_INVITE_SERVER && x[T_CODE] === 0) this.up.answer(passage, 100);
   }
 
+  /** The server transaction of the request, in hand; the caller stores it. */
   private makeTransaction(passage: Passage): boolean {
     const { w } = this;
     const x = w.x;
@@ -381,8 +382,6 @@ export class ProxyCore {
     passage.transactionGeneration = x[T_GENERATION]!;
     this.observer.relayed(message);
     w.count(COUNTERS.serverTransactions);
-    // From here on it has its deadline, whatever a branch route does to this worker.
-    w.native.transactionStore();
     return true;
   }
 
@@ -453,17 +452,19 @@ export class ProxyCore {
 
   private readonly hopStatus = new Int32Array(TARGETS_MAX);
 
-  /** Makes the branches, in the transaction in hand, and stores it; without any the request is answered. */
+  /** Makes the branches, in the transaction in hand; without any the request is answered.  Either way it is stored. */
   private send(passage: Passage): void {
     const { w } = this;
     const x = w.x;
     this.keepDecisions(passage);
     this.observer.relayed(passage.message);
+    // It has its deadline, whatever a branch route does to this worker.
+    if (x[T_ON_BRANCH] !== 0) w.native.transactionStore();
     x[T_END_DUE] = 0;
     const failed = this.addBranches(passage);
-    if (x[T_BRANCH_COUNT] === 0) this.up.answer(passage, failed);
-    else this.answerTrying(passage);
     passage.relayed = true;
+    if (x[T_BRANCH_COUNT] !== 0) return;
+    this.up.answer(passage, failed);
     w.native.transactionStore();
   }
 
@@ -499,6 +500,7 @@ export class ProxyCore {
         uri = passage.requestUri;
         passage.requestUri = saved;
       }
+      this.answerTrying(passage);
       const status = this.down.addBranch(passage, this.hops[n]!, uri, each);
       if (status === STATUS_OK) continue;
       failed = status === STATUS_NO_MEMORY ? 503 : 500;
@@ -711,7 +713,7 @@ export class ProxyCore {
       }
       x[T_END_DUE] = now + w.timers.waitTicks;
     }
-    w.native.transactionStore();
+    w.native.transactionStore(this.responses.isDone() ? 1 : 0);
   }
 
   private fireBranch(branch: number, now: number): void {
@@ -775,7 +777,7 @@ export class ProxyCore {
     if (w.native.transactionLoadIndex(index) !== STATUS_OK || branch >= x[T_BRANCH_COUNT]!) return;
     if (x[branchAt(branch) + B_STATE] !== BRANCH_CALLING) return;
     this.responses.lost(branch, 503);
-    w.native.transactionStore();
+    w.native.transactionStore(this.responses.isDone() ? 1 : 0);
   }
 }
 

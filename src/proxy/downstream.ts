@@ -83,7 +83,7 @@ export class Downstream {
     this.copy = w.newMessage();
   }
 
-  /** Makes a branch of the transaction in hand and sends its copy.  Status of the native call. */
+  /** Makes a branch of the transaction in hand, which is stored with it, and sends its copy.  Status of the native call. */
   addBranch(passage: Passage, hop: NextHop, requestUri: string | null, maxBreadth: number): number {
     const { w } = this;
     const x = w.x;
@@ -102,13 +102,8 @@ export class Downstream {
     );
     if (recordRoutes < 0) return EDITS_TOO_MANY;
     this.edits.finish(x);
-    const status = w.native.transactionAddBranch(
-      this.edits.textAt,
-      this.edits.textLength,
-      passage.message.hasToTag ? 1 : 0,
-    );
-    if (status !== STATUS_OK) return status;
     const b = branchAt(branch);
+    for (let word = b; word < b + BRANCH_WORDS; word++) x[word] = 0;
     x[b + B_FLOW] = hop.flow;
     x[b + B_PORT] = hop.port;
     x[b + B_ADDRESS0] = hop.address.a0;
@@ -124,7 +119,9 @@ export class Downstream {
     const now = w.now;
     if (x[T_KIND] === KIND_INVITE_SERVER) clientInviteStart(x, b, now, w.timers);
     else clientNonInviteStart(x, b, now, w.timers);
-    w.native.transactionSendBranch(branch);
+    const { textAt, textLength } = this.edits;
+    const status = w.native.transactionForward(textAt, textLength, passage.message.hasToTag ? 1 : 0);
+    if (status !== STATUS_OK) return status;
     w.count(COUNTERS.forwardedRequests);
     w.count(COUNTERS.clientTransactions);
     return STATUS_OK;

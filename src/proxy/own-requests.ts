@@ -475,8 +475,7 @@ export class OwnRequests {
     // Whoever hears of it may read the request.
     this.observer.ownAnswer(message, code);
     if (isInvite) return;
-    w.native.transactionShed();
-    w.native.transactionStore();
+    w.native.transactionStore(1);
   }
 
   // -- 2xx of an INVITE ----------------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ export class Responses {
       if (answer === ANSWER_PASSED_WITH_ACK) this.down.sendAck(branch, message);
       this.passed(message, branch, code, kept);
     }
-    w.native.transactionStore();
+    w.native.transactionStore(this.isDone() ? 1 : 0);
   }
 
   /** Loads the transaction of a response and finds its branch; -1: it is nobody's.  [17.1.3, RFC 6026 7.3] */
@@ -201,13 +201,11 @@ export class Responses {
     if (code < 300) {
       if (x[T_KIND] !== KIND_INVITE_SERVER) {
         if (x[T_STATE] === SERVER_PROCEEDING) this.up.pass(message, code, b);
-        this.shedWhenDone();
         return;
       }
       this.tellNumber(message, b);
       this.up.pass(message, code, b);
       this.down.cancelPending();
-      this.shedWhenDone();
       return;
     }
     if ((x[b + B_FLAGS]! & B_TIMED_OUT) !== 0) {
@@ -231,10 +229,7 @@ export class Responses {
    */
   negative(message: Message | null, branch: number, code: number): void {
     const x = this.w.x;
-    if (x[T_STATE] !== SERVER_PROCEEDING) {
-      this.shedWhenDone();
-      return;
-    }
+    if (x[T_STATE] !== SERVER_PROCEEDING) return;
     if (code >= 600 && (x[T_FLAGS]! & T_HAD_6XX) === 0) {
       x[T_FLAGS] = x[T_FLAGS]! | T_HAD_6XX;
       this.down.cancelPending();
@@ -446,13 +441,14 @@ export class Responses {
     w.x[T_END_DUE] = now + w.timers.waitTicks;
   }
 
-  /** A transaction that succeeded and waits for nothing needs its request no more. */
-  private shedWhenDone(): void {
+  /** The transaction in hand succeeded and waits for nothing: it needs its request no more. */
+  isDone(): boolean {
     const x = this.w.x;
-    const isInvite = x[T_KIND] === KIND_INVITE_SERVER;
-    const succeeded = isInvite ? x[T_STATE] === SERVER_ACCEPTED : x[T_CODE]! >= 200;
+    const kind = x[T_KIND]!;
+    if (kind === KIND_CLIENT) return false;
+    if (kind !== KIND_INVITE_SERVER) return x[T_CODE]! >= 200 && this.allEnded();
     // A negative answer of another branch may be repeated, and each copy wants its ACK.
-    if (succeeded && this.allEnded() && !(isInvite && this.hasNegative())) this.w.native.transactionShed();
+    return x[T_STATE] === SERVER_ACCEPTED && this.allEnded() && !this.hasNegative();
   }
 }
 

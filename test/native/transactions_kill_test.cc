@@ -71,7 +71,7 @@ void live(Transactions& transactions, std::uint32_t rounds) {
       if (transactions.set_reply(words, text(reply)) != Status::kOk) fail("reply");
       if (transactions.set_branch_reply(words, (step * 5) % words[kTBranchCount], text(reply)) != Status::kOk)
         fail("branch reply");
-      if (step == 10) transactions.shed(words);
+      if (step == 10 && transactions.store(words, true) != Status::kOk) fail("shed");
     }
     transactions.free(words[kTIndex]);
   }

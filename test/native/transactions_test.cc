@@ -160,7 +160,7 @@ TEST_CASE(
   CHECK(f.sound());
   REQUIRE(f.transactions.set_branch_reply(words, 5, {}) == Status::kOk);
   CHECK(f.transactions.branch_reply(words[kTIndex], 5).empty());
-  f.transactions.shed(words);
+  REQUIRE(f.transactions.store(words, true) == Status::kOk);
   CHECK(f.transactions.request(words[kTIndex]).empty());
   CHECK(words[kTRequestBytes] == 0);
   std::span<const Edit> edits;
