@@ -131,7 +131,8 @@ function play(shard, wire) {
   const put = (from, text) => wire.put(0, 0, from, Buffer.from(text, 'latin1'));
   const take = (count) => {
     const out = [];
-    for (let one = wire.take(); one !== null; one = wire.take()) out.push(Buffer.from(one.bytes).latin1Slice());
+    for (let one = wire.take(); one !== null; one = wire.take())
+      out.push(Buffer.from(one.bytes).latin1Slice());
     if (out.length !== count) throw new Error(`${out.length} messages left, not ${count}: ${out[0]}`);
     return out;
   };
@@ -223,7 +224,9 @@ function answer(request, status, body) {
 }
 
 function within(method, number, answered) {
-  const routes = lines(answered, 'Record-Route').map((line) => line.replace('Record-', '')).reverse();
+  const routes = lines(answered, 'Record-Route')
+    .map((line) => line.replace('Record-', ''))
+    .reverse();
   const id = lines(answered, 'Call-ID')[0];
   return [
     `${method} sip:bob@127.0.0.1:5080 SIP/2.0`,

@@ -1,8 +1,9 @@
 // binding/call.h - unpack arguments, call, pack the result; the only place that throws.
 //
-// A shard's functions are made once per shard with the ShardState as their data: a call costs one
-// napi_get_cb_info and one conversion per number, no unwrap and no object.  A function of the hot API is a
-// plain C++ function
+// A shard's functions are made once per shard with the ShardState as their data.  Numbers do not cross by
+// Node-API, where each costs as much as the crossing, but through X, in both directions: a call costs one
+// napi_get_cb_info.  src/memory/crossing.ts is the other half.  A function of the hot API is a plain C++
+// function
 //
 //     Status transaction_load(ShardState& shard, std::uint32_t index, std::uint32_t generation);
 //
@@ -21,21 +22,14 @@
 namespace holdfast::binding {
 
 struct ShardState;
+inline constexpr std::uint32_t kCallArgumentsMax = 8;
+/// Where the arguments of a call stand, and behind them what it returns.
+std::uint32_t* call_words(ShardState& shard) noexcept;
 
 /// What every call asks first: a shard that has let go of its segment answers nothing any more.
 struct Closable {
   bool closed = false;
 };
-
-namespace detail {
-
-inline napi_value pack(napi_env, std::nullptr_t) { return nullptr; }
-inline napi_value pack(napi_env env, std::uint32_t value) {
-  napi_value result = nullptr;
-  napi_create_uint32(env, value, &result);
-  return result;
-}
-inline napi_value pack(napi_env env, Status status) { return pack(env, static_cast<std::uint32_t>(status)); }
 
 template <typename Function>
 struct Signature;
@@ -43,27 +37,24 @@ struct Signature;
 template <typename Result, typename... Arguments>
 struct Signature<Result (*)(ShardState&, Arguments...)> {
   static_assert((std::is_same_v<Arguments, std::uint32_t> && ...), "numbers cross the boundary");
-  using Indexes = std::index_sequence_for<Arguments...>;
+  static constexpr std::uint32_t kArguments = sizeof...(Arguments);
+  static constexpr bool kReturns = !std::is_void_v<Result>;
+  static_assert(kArguments <= kCallArgumentsMax);
 
+  /// Arguments stand in `words`, what is returned goes to the word behind the last that there can be.
+  template <auto function>
+  static void call(ShardState& shard, std::uint32_t* words) {
+    call<function>(shard, words, std::index_sequence_for<Arguments...>());
+  }
+
+ private:
   template <auto function, std::size_t... Indexes>
-  static napi_value call(napi_env env, napi_callback_info info, std::index_sequence<Indexes...>) {
-    constexpr std::size_t count = sizeof...(Arguments);
-    napi_value values[count + 1];
-    std::size_t given = count;
-    void* data = nullptr;
-    if (napi_get_cb_info(env, info, &given, values, nullptr, &data) != napi_ok) return nullptr;
-    std::uint32_t numbers[count + 1] = {};
-    for (std::size_t n = 0; n < count; ++n) {
-      // What is no number counts as 0, which every call must stand anyway.
-      if (napi_get_value_uint32(env, values[n], &numbers[n]) != napi_ok) numbers[n] = 0;
-    }
-    if (static_cast<const Closable*>(data)->closed) return nullptr;
-    ShardState& shard = *static_cast<ShardState*>(data);
-    if constexpr (std::is_void_v<Result>) {
-      function(shard, numbers[Indexes]...);
-      return nullptr;
+  static void call(ShardState& shard, [[maybe_unused]] std::uint32_t* words,
+                   std::index_sequence<Indexes...>) {
+    if constexpr (kReturns) {
+      words[kCallArgumentsMax] = static_cast<std::uint32_t>(function(shard, words[Indexes]...));
     } else {
-      return pack(env, function(shard, numbers[Indexes]...));
+      function(shard, words[Indexes]...);
     }
   }
 };
@@ -72,14 +63,20 @@ template <typename Result, typename... Arguments>
 struct Signature<Result (*)(ShardState&, Arguments...) noexcept>
     : Signature<Result (*)(ShardState&, Arguments...)> {};
 
-}  // namespace detail
-
 /// The Node-API callback of a function `Result f(ShardState&, std::uint32_t...)`; Result is void, Status or
-/// std::uint32_t.
+/// std::uint32_t.  It returns false once the shard has let go, else nothing.
 template <auto function>
 napi_value method(napi_env env, napi_callback_info info) {
-  using Signature = detail::Signature<decltype(function)>;
-  return Signature::template call<function>(env, info, typename Signature::Indexes());
+  void* data = nullptr;
+  if (napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data) != napi_ok) return nullptr;
+  if (static_cast<const Closable*>(data)->closed) {
+    napi_value no = nullptr;
+    napi_get_boolean(env, false, &no);
+    return no;
+  }
+  ShardState& shard = *static_cast<ShardState*>(data);
+  Signature<decltype(function)>::template call<function>(shard, call_words(shard));
+  return nullptr;
 }
 
 /// Throws an Error with `code`; the message is the detail, for TypeScript to dress (errors.ts).

@@ -76,6 +76,8 @@ void register_table(ShardBuilder& builder);
 void register_profiles(ShardBuilder& builder);
 void register_counters(ShardBuilder& builder);
 
+std::uint32_t* call_words(ShardState& shard) noexcept { return shard.x(kXCall); }
+
 void ShardBuilder::callback(const char* name, napi_callback callback) {
   napi_value function = nullptr;
   napi_create_function(env_, name, NAPI_AUTO_LENGTH, callback, &shard_, &function);

@@ -41,8 +41,10 @@ std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id);
 /// Word numbers of the exchange area X, in one place for all rooms.  kX*Words are the room each region has.
 inline constexpr std::uint32_t kXTransaction = 0;  // kRegisterWords = 424
 inline constexpr std::uint32_t kXDialog = 440;     // kDialogWords = 40
-inline constexpr std::uint32_t kXClock = 480;            // tick, boot seconds, Unix seconds, as of the last read
-inline constexpr std::uint32_t kXSend = 512;       // flow port address[4] tag count, then 64 pairs
+inline constexpr std::uint32_t kXClock = 480;      // tick, boot seconds, Unix seconds, as of the last read
+inline constexpr std::uint32_t kXCall = 488;       // a call's arguments, and what it returned
+inline constexpr std::uint32_t kXResult = kXCall + kCallArgumentsMax;
+inline constexpr std::uint32_t kXSend = 512;  // flow port address[4] tag count, then 64 pairs
 enum SendWord : std::uint32_t { kSFlow, kSPort, kSAddress0, kSTag = kSAddress0 + 4, kSCount, kSPieces };
 inline constexpr std::uint32_t kSendPiecesMax = 64;
 inline constexpr std::uint32_t kXSendWords = kSPieces + 2 * kSendPiecesMax;
@@ -126,11 +128,15 @@ struct ShardState : Closable {
 class ShardBuilder {
  public:
   ShardBuilder(Napi::Env env, Napi::Object object, ShardState& shard)
-      : env_(env), object_(object), shard_(shard) {}
+      : env_(env), object_(object), calls_(Napi::Object::New(env)), shard_(shard) {
+    object_.Set("calls", calls_);
+  }
 
   template <auto function>
   void method(const char* name) {
     callback(name, &binding::method<function>);
+    using Shape = Signature<decltype(function)>;
+    calls_.Set(name, Shape::kArguments * 2 + (Shape::kReturns ? 1 : 0));
   }
   /// A callback that unpacks by itself; its data is the ShardState.
   void callback(const char* name, napi_callback callback);
@@ -141,6 +147,7 @@ class ShardBuilder {
  private:
   Napi::Env env_;
   Napi::Object object_;
+  Napi::Object calls_;  // twice the number of arguments, and one more if something is returned
   ShardState& shard_;
 };
 

@@ -303,23 +303,6 @@ Status dialog_probe_answered(ShardState& shard, std::uint32_t index, std::uint32
   return table_of(shard).probe_answered({index, generation}, side, failed != 0, shard.x(kXArgs));
 }
 
-/// XList holds (message, words) pairs of parsed messages in M.
-void prefetch(ShardState& shard, std::uint32_t count) noexcept {
-  constexpr std::uint32_t kPrefetchMax = 64;
-  std::array<Text, kPrefetchMax> call_ids;
-  std::uint32_t found = 0;
-  const std::uint32_t* pair = shard.x(kXList);
-  for (std::uint32_t n = 0; n < std::min(count, kPrefetchMax); ++n, pair += 2) {
-    if (pair[1] % 4 != 0 || !shard.in_memory(pair[1], SIP_WORDS * 4)) continue;
-    const auto* words = reinterpret_cast<const std::uint32_t*>(shard.memory + pair[1]);
-    const std::uint64_t at = std::uint64_t{pair[0]} + words[SIP_W_CALL_ID_OFF];
-    const std::uint32_t length = words[SIP_W_CALL_ID_LEN];
-    if (length == 0 || at > shard.memory_bytes || length > shard.memory_bytes - at) continue;
-    call_ids[found++] = {shard.memory + at, length};
-  }
-  table_of(shard).prefetch(std::span(call_ids).first(found));
-}
-
 // ---- management: any thread, by the segment's number ----
 
 std::shared_ptr<OpenSegment> segment_of(const Napi::CallbackInfo& info) {
@@ -398,7 +381,6 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_advance>("dialogAdvance");
   builder.method<&dialog_keep_alive_advance>("dialogKeepAliveAdvance");
   builder.method<&dialog_probe_answered>("dialogProbeAnswered");
-  builder.method<&prefetch>("prefetch");
 }
 
 void export_table(Napi::Env env, Napi::Object exports) {

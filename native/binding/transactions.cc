@@ -63,6 +63,8 @@ class Mix {
   std::array<std::uint64_t, 16> parts_;
 };
 
+constexpr std::uint32_t kRequest = 1;  // SIP_W_KIND
+
 constexpr std::uint32_t nonzero(std::uint32_t hash) noexcept { return hash == 0 ? 1 : hash; }
 
 /// ACK and CANCEL belong to the INVITE when asked for as such; a method without a number counts by its name.
@@ -140,16 +142,22 @@ Status if_mine(ShardState& shard, Status status) noexcept {
 }
 
 /// XList holds (message, words) pairs of parsed messages in M.
-void prefetch_transactions(ShardState& shard, std::uint32_t count) noexcept {
-  std::array<std::uint64_t, 64> keys;
-  std::uint32_t found = 0;
+void prefetch(ShardState& shard, std::uint32_t count) noexcept {
+  std::array<std::uint64_t, net::kBatchMax> keys;
+  std::array<Bytes, net::kBatchMax> call_ids;
+  std::uint32_t requests = 0, messages = 0;
   const std::uint32_t* pair = shard.x(kXList);
-  for (std::uint32_t n = 0; n < std::min<std::uint32_t>(count, keys.size()); ++n, pair += 2) {
+  for (std::uint32_t n = 0; n < std::min(count, net::kBatchMax); ++n, pair += 2) {
     const Parsed parsed(shard, pair[0], pair[1]);
-    if (!parsed.usable() || parsed[SIP_W_KIND] != 1) continue;
-    keys[found++] = server_key(parsed, shard.segment->keyed_hash(), true);
+    if (!parsed.usable()) continue;
+    const Bytes call_id = parsed.text(SIP_W_CALL_ID_OFF);
+    if (!call_id.empty()) call_ids[messages++] = call_id;
+    // A reply names its transaction; a request has to look for it.
+    if (parsed[SIP_W_KIND] == kRequest)
+      keys[requests++] = server_key(parsed, shard.segment->keyed_hash(), true);
   }
-  shard.transactions.prefetch_keys(std::span(keys).first(found));
+  shard.transactions.prefetch_keys(std::span(keys).first(requests));
+  shard.table.prefetch(std::span(call_ids).first(messages));
 }
 
 Status transaction_match(ShardState& shard, std::uint32_t message, std::uint32_t words,
@@ -405,7 +413,7 @@ Status queue_described(ShardState& shard) noexcept {
 
 void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_match>("transactionMatch");
-  builder.method<&prefetch_transactions>("prefetchTransactions");
+  builder.method<&prefetch>("prefetch");
   builder.method<&transaction_create>("transactionCreate");
   builder.method<&transaction_load>("transactionLoad");
   builder.method<&transaction_load_index>("transactionLoadIndex");

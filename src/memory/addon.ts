@@ -7,6 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { crossing } from './crossing.js';
 
 /** Numbers of core/status.h; 0 is success. */
 export const STATUS = {
@@ -312,9 +313,9 @@ export type Shard = {
   /** A keep-alive to `side` (1 caller, 2 callee) has its final answer, or (`failed` 1) none that counts as life; XArgs[0] =
    *  failures of that side in a row.  Status conflict: the dialog has ended. */
   dialogProbeAnswered(index: number, generation: number, side: number, failed: number): number;
-  /** Brings in the cache lines that the batch's messages will touch: XList holds `count` (message, words) pairs. */
+  /** Brings in the cache lines that the batch's messages will touch: XList holds `count` (message, words) pairs, BatchMax at
+   *  most. */
   prefetch(count: number): void;
-  prefetchTransactions(count: number): void;
 
   // -- profiles (core/profiles.h); value is text of M, length -1: any or no value -------------------------------------
   profileJoin(
@@ -371,8 +372,13 @@ const require = createRequire(import.meta.url);
 
 function load(): Addon {
   const root = fileURLToPath(new URL('../..', import.meta.url));
-  const addon = require('node-gyp-build')(root) as Addon;
-  return addon;
+  const native = require('node-gyp-build')(root) as Addon;
+  const { XCall, XResult } = native.layout();
+  return {
+    ...native,
+    openShard: (options) =>
+      crossing(native.openShard(options) as never, options.exchange, XCall as number, XResult as number),
+  };
 }
 
 /** The addon of this process. */

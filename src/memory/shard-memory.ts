@@ -23,8 +23,6 @@ export class ShardMemory {
   /** X: registers and arguments of native calls. */
   readonly exchange: Uint32Array;
   readonly scratch: Scratch;
-  /** Offset of the words of the message in hand: one place for all, which stays in the processor's cache. */
-  readonly messageWords: number;
   /** Offset of the words of the URI in hand. */
   readonly uriWords: number;
   /**
@@ -50,13 +48,11 @@ export class ShardMemory {
       parked.push({ at: end, room: REQUEST_ROOM_BYTES - 64, words: end + REQUEST_ROOM_BYTES });
     }
     this.parked = parked;
-    this.messageWords = (end - WORDS_BYTES) & ~63;
-    end = this.messageWords;
     this.uriWords = end - URI_ROOM_BYTES;
     this.scratch = new Scratch(this.bytes, this.buffer, scratchAt, this.uriWords - 64);
   }
 
-  /** Offset of the words of a message that stays in receive slot `slot`. */
+  /** Offset of the words of the message in receive slot `slot`. */
   wordsOfSlot(slot: number): number {
     return WORDS_OFFSET + slot * WORDS_BYTES;
   }

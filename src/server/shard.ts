@@ -37,7 +37,7 @@ import { systemRandom } from '../random.js';
 import type { RouteTable } from '../script/routes.js';
 import { ScriptRunner } from '../script/runner.js';
 import type { Message } from '../sip/message.js';
-import { W_CALL_ID_LEN, W_CALL_ID_OFF, WORDS } from '../sip/words.js';
+import { W_CALL_ID_LEN, W_CALL_ID_OFF } from '../sip/words.js';
 import { SYSTEM_DIRECTORY, SystemDirectory } from '../transport/directory.js';
 import { Resolver } from '../transport/resolve.js';
 import { type CommandResult, obey, type ShardCommand } from './commands.js';
@@ -193,10 +193,7 @@ export class ShardCore implements ShardPort {
       x[X_LIST + 2 * parsed + 1] = words;
       parsed++;
     }
-    if (parsed > 1) {
-      this.native.prefetchTransactions(parsed);
-      this.native.prefetch(parsed);
-    }
+    if (parsed > 1) this.native.prefetch(parsed);
   }
 
   private datagram(n: number): void {
@@ -289,12 +286,7 @@ export class ShardCore implements ShardPort {
   // -- ShardPort ----------------------------------------------------------------------------------------------------
 
   keep(message: Message): boolean {
-    if (this.native.keepSlot(message.slot) !== 0) return false;
-    const { memory } = this.w;
-    const words = memory.wordsOfSlot(message.slot) >> 2;
-    memory.words.copyWithin(words, message.w, message.w + WORDS);
-    message.w = words;
-    return true;
+    return this.native.keepSlot(message.slot) === 0;
   }
 
   release(message: Message): void {
