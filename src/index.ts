@@ -5,6 +5,7 @@
 export { DLGCB } from './dialog/callbacks.js';
 export type { DialogAddress } from './dialog/dialog.js';
 export type { EndResult } from './dialog/ending.js';
+export type { PropertyName } from './dialog/properties.js';
 export { type CallEventName, DialogEngine } from './engine/engine.js';
 export type { Arrival, SipInput } from './engine/inbox.js';
 export type { CallEvent, EngineNews, Step } from './engine/news.js';

@@ -16,6 +16,8 @@ import { type DialogNews, DLGCB } from '../dialog/callbacks.js';
 import { CookieReader } from '../dialog/cookie.js';
 import type { DialogAddress, DialogHandle, DialogView } from '../dialog/dialog.js';
 import { BOTH_SIDES, type EndResult } from '../dialog/ending.js';
+import { DELETED } from '../dialog/machine.js';
+import { changeProperties, PROPERTIES, type PropertyName } from '../dialog/properties.js';
 import { type DialogPage, DialogReader } from '../dialog/reader.js';
 import { headerBlock } from '../dialog/requests.js';
 import { DialogTracker } from '../dialog/tracker.js';
@@ -30,7 +32,7 @@ import {
   STATUS,
 } from '../memory/addon.js';
 import { ShardMemory } from '../memory/shard-memory.js';
-import { D_ENTRY, D_ID } from '../memory/words.js';
+import { D_ENTRY, D_ID, D_STATE } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import { SipParser } from '../sip/parse.js';
 import { type Arrival, Inbox, type SipInput } from './inbox.js';
@@ -277,6 +279,22 @@ export class DialogEngine {
   setLifetime(dialog: DialogAddress, seconds: number): boolean {
     this.handleOf(dialog);
     return this.tracker.setTimeout(seconds);
+  }
+
+  /**
+   * dlg_set_property, dlg_reset_property: `ka-src` and `ka-dst` have caller and callee probed with OPTIONS, every
+   * `ka_interval` seconds if `ka_timer` is set too; `timeout-noreset` leaves the lifetime as it is, whatever passes.
+   *
+   * @returns false: the dialog has ended
+   * @throws EngineError ERR_NO_SUCH_DIALOG, and ERR_ENGINE for another name
+   */
+  setProperty(dialog: DialogAddress, name: PropertyName, isSet = true): boolean {
+    if (!Object.hasOwn(PROPERTIES, name)) throw new EngineError('ERR_ENGINE', `setProperty: no ${name}`);
+    this.handleOf(dialog);
+    const { params, records } = this.tracker;
+    if (records.x[D_STATE] === DELETED) return false;
+    const bit = PROPERTIES[name];
+    return changeProperties(records, params, isSet ? bit : 0, isSet ? 0 : bit);
   }
 
   /**

@@ -537,6 +537,23 @@ describe('requests that a dialog wants sent [RFC 3261 12.2.1.1, spec 4.2]', () =
       [['CSeq: 8 REFER', 'Refer-To: sip:carol@example.com'], ['CSeq: 9 BYE']],
     );
   });
+  test('setProperty() has a side probed while the call is up; one that answers no more ends it', async () => {
+    const engine = await engineOf({ send, params: { ka_timer: 1, ka_interval: 30, ka_failed_limit: 2 } });
+    const dialog = invite(engine).dialog!;
+    assert.ok(engine.setProperty(dialog, 'ka-dst'), 'while it rings');
+    answer(engine, 200);
+    within(engine, 'ACK');
+    assert.ok(engine.setProperty(dialog, 'ka-src') && engine.setProperty(dialog, 'ka-src', false));
+    for (const code of [404, 481, 481]) {
+      wait(engine, 31);
+      const probe = sent.at(-1)!;
+      assert.deepEqual([probe.method, probe.side, probe.dialog], ['OPTIONS', 2, dialog]);
+      assert.ok(engine.answered(probe.id, textOf({ ...callee, method: 'OPTIONS', code })));
+    }
+    assert.equal(sent.length, 3);
+    wait(engine, 11);
+    assert.equal(engine.get(dialog), null);
+  });
   test('bridge() calls, refers and leaves', async () => {
     const engine = await engineOf({ send });
     assert.ok(engine.bridge('sip:alice@192.0.2.10', 'sip:bob@example.com'));
@@ -787,6 +804,16 @@ describe('mistakes of the caller have codes', () => {
       1,
       'IPv6 in brackets',
     );
+  });
+  test('a property that there is not, and a call that has ended', async () => {
+    const engine = await engineOf({ send: () => {} });
+    const { dialog } = call(engine);
+    assert.equal(
+      codeOf(() => engine.setProperty(dialog!, 'ka' as 'ka-src')),
+      'ERR_ENGINE',
+    );
+    engine.end(dialog!);
+    assert.equal(engine.setProperty(dialog!, 'ka-src'), false);
   });
   test('a closed engine', async () => {
     const engine = await engineOf();
