@@ -45,7 +45,12 @@ function outside() {
     for (const n of order) {
       const script = fileURLToPath(import.meta.url);
       const settings = ['--inside', '--batch', flags.batch, '--calls', flags.calls];
-      const { stdout, stderr, status } = spawnSync(process.execPath, [script, directories[n], ...settings]);
+      const { stdout, stderr, status } = spawnSync(process.execPath, [
+        ...(process.env.HOLDFAST_NODE_ARGS?.split(' ') ?? []),
+        script,
+        directories[n],
+        ...settings,
+      ]);
       if (status !== 0) throw new Error(String(stderr));
       figures[n].push(JSON.parse(stdout));
     }

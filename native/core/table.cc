@@ -161,6 +161,10 @@ Status Table::create(const NewDialog& dialog, Words out) noexcept {
   std::size_t bytes = sizeof(DialogCold);
   for (const Text& text : texts) bytes += text.size();
 
+  // What enter() will touch is brought in while the texts are written.
+  const std::uint32_t entry = segment_->entry_of(call_id);
+  const HashEntry& numbered = segment_->region<HashEntry>(kRegionEntries)[entry];
+  __builtin_prefetch(&numbered);
   std::uint32_t index = 0;
   if (segment_->dialogs().take(Need::kNewCall, &index) != Status::kOk) return Status::kNoMemory;
   Block block = 0;
@@ -178,12 +182,14 @@ Status Table::create(const NewDialog& dialog, Words out) noexcept {
   numbers.callee_cseq = kNoCSeq;
   numbers.caller_socket = static_cast<std::uint16_t>(dialog.caller_socket);
   numbers.record_routes = static_cast<std::uint8_t>(dialog.record_routes);
+  const std::uint32_t likely_id = peek(numbered.last_id) + segment_->header().h_id_step;
+  __builtin_prefetch(&segment_->region<Bucket>(kRegionIdBuckets)[id_bucket(*segment_, entry, likely_id)]);
   write(numbers, texts);
 
   DialogRecord& record = segment_->dialog(index);
   record.version = 1;
   record.call_id = segment_->keyed_hash()(call_id);
-  poke(record.entry, segment_->entry_of(call_id));
+  poke(record.entry, entry);
   record.bye_owed = 0;
   record.holds = 1;
   record.caller_tag = tag_hash(*segment_, dialog.caller_tag);
@@ -235,7 +241,7 @@ Status Table::enter(std::uint32_t index) noexcept {
   HashEntry& entry = segment.region<HashEntry>(kRegionEntries)[record.entry];
   for (std::uint32_t tries = 0;; ++tries) {
     const std::uint32_t next = entry.last_id + segment.header().h_id_step;
-    entry.last_id = next;
+    poke(entry.last_id, next);
     record.id = record.cookie_id = next != 0 ? next : 1;
     HOLDFAST_KILL_POINT();
     Bucket& bucket = segment.region<Bucket>(kRegionIdBuckets)[id_bucket(segment, record.entry, record.id)];

@@ -110,6 +110,15 @@ export class Scratch {
     this.at = at;
   }
 
+  /** Writes bytes that were made ready before: for text that every message has. */
+  literal(value: Uint8Array): void {
+    const { bytes } = this;
+    const start = this.at;
+    const { length } = value;
+    for (let i = 0; i < length; i++) bytes[start + i] = value[i]!;
+    this.at = start + length;
+  }
+
   /** Copies bytes from elsewhere in the same memory. */
   copy(from: number, length: number): void {
     const bytes = this.bytes;
@@ -131,11 +140,11 @@ export class Scratch {
       return;
     }
     let digits = 1;
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    for (let rest = value; rest >= 10; rest = (rest / 10) >>> 0) digits++;
     let at = this.at + digits;
     this.at = at;
     for (let rest = value; digits > 0; digits--) {
-      const next = Math.floor(rest / 10);
+      const next = (rest / 10) >>> 0;
       bytes[--at] = 48 + rest - next * 10;
       rest = next;
     }
@@ -143,9 +152,11 @@ export class Scratch {
 
   /** An unsigned 32-bit number in lower-case hexadecimal without leading zeros. */
   hex(value: number): void {
-    let shift = 28;
-    while (shift > 0 && value >>> shift === 0) shift -= 4;
-    for (; shift >= 0; shift -= 4) this.bytes[this.at++] = HEX[(value >>> shift) & 15]!;
+    const { bytes } = this;
+    let { at } = this;
+    let shift = (31 - Math.clz32(value | 1)) & ~3;
+    for (; shift >= 0; shift -= 4) bytes[at++] = HEX[(value >>> shift) & 15]!;
+    this.at = at;
   }
 
   /** The same with the least significant digit first, as the did= cookie wants it (spec of the cookie: dialog/cookie). */
@@ -159,7 +170,9 @@ export class Scratch {
 
   /** Exactly eight hexadecimal digits. */
   hex8(value: number): void {
-    for (let shift = 28; shift >= 0; shift -= 4) this.bytes[this.at++] = HEX[(value >>> shift) & 15]!;
+    const { bytes, at } = this;
+    for (let n = 0; n < 8; n++) bytes[at + n] = HEX[(value >>> (28 - 4 * n)) & 15]!;
+    this.at = at + 8;
   }
 }
 

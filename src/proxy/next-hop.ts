@@ -39,6 +39,10 @@ export class NextHop {
   namePort = 0;
   /** '' when the URI names none. */
   transport = '';
+  /** The last text that named an address, which it always will, and that address. */
+  private known = '';
+  private readonly knownAddress = new Address();
+  private knownPort = 0;
 
   /** Finds the hop of one target; `target` null: the request's own R-URI. */
   find(w: Workspace, resolver: NameResolver, passage: Passage, target: string | null): number {
@@ -68,6 +72,12 @@ export class NextHop {
 
   /** Finds the hop that a URI's text names; `flow`: the socket to prefer, 0: none. */
   findText(w: Workspace, resolver: NameResolver, flow: number, uri: string): number {
+    if (uri === this.known) {
+      this.address.set(this.knownAddress);
+      this.port = this.knownPort;
+      return this.onFlow(w, flow);
+    }
+    this.host = '';
     const at = w.scratch.at;
     w.scratch.text(uri);
     const length = w.scratch.at - at;
@@ -76,6 +86,11 @@ export class NextHop {
       ? this.fromUri(w, resolver, flow, at, 1, length - 2)
       : this.fromUri(w, resolver, flow, at, 0, length);
     w.scratch.at = at;
+    if (status === HOP_FOUND && this.host === '') {
+      this.known = uri;
+      this.knownAddress.set(this.address);
+      this.knownPort = this.port;
+    }
     return status;
   }
 
@@ -109,10 +124,7 @@ export class NextHop {
     if (answer === null) return HOP_UNKNOWN_NAME;
     const found = answer.destinations[0];
     if (found === undefined) return HOP_UNREACHABLE;
-    this.address.a0 = found.a0;
-    this.address.a1 = found.a1;
-    this.address.a2 = found.a2;
-    this.address.a3 = found.a3;
+    this.address.set(found);
     this.port = found.port !== 0 ? found.port : port !== 0 ? port : DEFAULT_PORT;
     return this.onFlow(w, flow);
   }

@@ -35,8 +35,7 @@ function writeRecordRoute(
   observer: ProxyObserver,
 ): void {
   const scratch = w.scratch;
-  scratch.text('Record-Route: <sip:');
-  scratch.text(w.sockets.of(flow).hostPort);
+  scratch.literal(w.sockets.of(flow).recordRouteStart);
   if (isDouble) scratch.text(';r2=on');
   scratch.text(w.params.rr.enable_full_lr ? ';lr=on' : ';lr');
   if (w.params.rr.append_fromtag) writeFromTag(w, passage.message);

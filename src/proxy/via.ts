@@ -35,8 +35,8 @@ export function writeVia(
   owner: number,
   branch: number,
 ): void {
-  writeViaStart(scratch, socket);
-  scratch.text('z9hG4bKh');
+  scratch.literal(socket.viaStart);
+  scratch.byte(BY_TRANSACTION);
   scratch.byte(HEX_DIGITS[owner >> 4]!);
   scratch.byte(HEX_DIGITS[owner & 15]!);
   scratch.byte(DOT);
@@ -52,19 +52,16 @@ export function writeVia(
 
 /** Writes our Via line for a request that no transaction keeps: the same request always gets the same branch. */
 export function writeStatelessVia(scratch: Scratch, socket: Socket, first: number, second: number): void {
-  writeViaStart(scratch, socket);
-  scratch.text('z9hG4bKs');
+  scratch.literal(socket.viaStart);
+  scratch.byte(STATELESS);
   scratch.hex8(first);
   scratch.hex8(second);
   scratch.text('\r\n');
 }
 
-function writeViaStart(scratch: Scratch, socket: Socket): void {
-  scratch.text('Via: SIP/2.0/UDP ');
-  scratch.text(socket.hostPort);
-  scratch.text(';branch=');
-}
-
+/** `h` and `s`, behind the magic cookie. */
+const BY_TRANSACTION = 104;
+const STATELESS = 115;
 const DOT = 46;
 const HEX_DIGITS = [48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102];
 

@@ -16,6 +16,13 @@ export class Address {
   a2 = 0;
   a3 = 0;
 
+  set(other: { readonly a0: number; readonly a1: number; readonly a2: number; readonly a3: number }): void {
+    this.a0 = other.a0;
+    this.a1 = other.a1;
+    this.a2 = other.a2;
+    this.a3 = other.a3;
+  }
+
   /** Sets it to an IPv4 address whose four bytes are packed first byte lowest. */
   setV4(packed: number): void {
     this.a0 = 0;

@@ -16,6 +16,9 @@ export type Socket = {
   readonly name: string;
   /** `127.0.0.1:5060`, IPv6 in brackets. */
   readonly hostPort: string;
+  /** How our Via and our Record-Route through it begin. */
+  readonly viaStart: Uint8Array;
+  readonly recordRouteStart: Uint8Array;
 };
 
 export class Sockets {
@@ -24,14 +27,19 @@ export class Sockets {
   private readonly probe = new Address();
 
   constructor(listen: readonly ListenAddress[]) {
-    this.all = listen.map((one, n) => ({
-      flow: n + 1,
-      address: one.address,
-      port: one.port,
-      isV4: !one.address.includes(':'),
-      name: `udp:${hostText(one.address)}:${one.port}`,
-      hostPort: `${hostText(one.address)}:${one.port}`,
-    }));
+    this.all = listen.map((one, n) => {
+      const hostPort = `${hostText(one.address)}:${one.port}`;
+      return {
+        flow: n + 1,
+        address: one.address,
+        port: one.port,
+        isV4: !one.address.includes(':'),
+        name: `udp:${hostPort}`,
+        hostPort,
+        viaStart: Buffer.from(`Via: SIP/2.0/UDP ${hostPort};branch=z9hG4bK`),
+        recordRouteStart: Buffer.from(`Record-Route: <sip:${hostPort}`),
+      };
+    });
     this.addresses = this.all.map((socket) => {
       const address = new Address();
       if (!readAddressText(socket.address, address)) throw new Error(`not an IP address: ${socket.address}`);
