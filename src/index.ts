@@ -3,7 +3,7 @@
  * for programs that have their own SIP stack.
  */
 export { DLGCB } from './dialog/callbacks.js';
-export type { DialogAddress } from './dialog/dialog.js';
+export type { DialogAddress, EarlyLegView } from './dialog/dialog.js';
 export type { EndResult } from './dialog/ending.js';
 export type { PropertyName } from './dialog/properties.js';
 export { type CallEventName, DialogEngine } from './engine/engine.js';

@@ -161,7 +161,6 @@ Status dialog_early_leg(ShardState& shard, std::uint32_t index, std::uint32_t ge
   Arguments args(shard);
   NewEarlyLeg leg;
   leg.tag = args.text(), leg.contact = args.text(), leg.route_set = args.text();
-  leg.cseq = args.number();
   if (!args.good()) return Status::kBadMessage;
   return table_of(shard).early_leg({index, generation}, leg, dialog_words(shard));
 }
@@ -171,18 +170,6 @@ Status dialog_end_early_leg(ShardState& shard, std::uint32_t index, std::uint32_
   const Text tag = args.text();
   if (!args.good()) return Status::kBadMessage;
   return table_of(shard).end_early_leg({index, generation}, tag, dialog_words(shard));
-}
-
-Status dialog_read_early_leg(ShardState& shard, std::uint32_t index, std::uint32_t generation,
-                             std::uint32_t offset, std::uint32_t room) noexcept {
-  Arguments args(shard);
-  const Text tag = args.text();
-  if (!args.good() || !shard.in_memory(offset, room)) return Status::kBadMessage;
-  std::size_t length = 0;
-  const Status status =
-      table_of(shard).read_early_leg({index, generation}, tag, {shard.memory + offset, room}, &length);
-  *shard.x(kXArgs) = static_cast<std::uint32_t>(length);
-  return status;
 }
 
 Status dialog_claim_end(ShardState& shard, std::uint32_t index, std::uint32_t generation,
@@ -365,7 +352,6 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_fork>("dialogFork");
   builder.method<&dialog_early_leg>("dialogEarlyLeg");
   builder.method<&dialog_end_early_leg>("dialogEndEarlyLeg");
-  builder.method<&dialog_read_early_leg>("dialogReadEarlyLeg");
   builder.method<&dialog_take_cseq>("dialogTakeCSeq");
   builder.method<&dialog_shift_cseq>("dialogShiftCSeq");
   builder.method<&dialog_map_cseq>("dialogMapCSeq");

@@ -87,9 +87,11 @@ class Writer {
     at_ += bytes_of(text);
     return true;
   }
-  bool pair(Text first, Text second) noexcept {
-    if (bytes_of(first) + bytes_of(second) > left()) return false;
-    return text(first) && text(second);
+  /// All of them or none.
+  template <class... Texts>
+  bool group(Texts... texts) noexcept {
+    if ((bytes_of(texts) + ...) > left()) return false;
+    return (text(texts) && ...);
   }
   [[nodiscard]] std::size_t at() const noexcept { return at_; }
 

@@ -24,8 +24,6 @@ std::uint32_t list_of(Direction direction) noexcept { return direction == kDowns
 
 std::uint32_t known(std::uint32_t number) noexcept { return number == kNoCSeq ? 0 : number; }
 
-enum EarlyText : std::uint32_t { kEarlyTag, kEarlyContact, kEarlyRouteSet, kEarlyTextEnd };
-
 EarlyLeg& early_at(Arena& arena, Block block) noexcept {
   return *reinterpret_cast<EarlyLeg*>(arena.bytes(block));
 }
@@ -57,7 +55,7 @@ Status Table::early_leg(DialogHandle handle, const NewEarlyLeg& leg, Words out) 
   const Block old = link != nullptr ? *link : 0;
   if (old != 0) {
     const EarlyLeg& known = early_at(arena, old);
-    if (known.cseq == leg.cseq && equal(text_of(known, kEarlyContact), leg.contact) &&
+    if (equal(text_of(known, kEarlyContact), leg.contact) &&
         equal(text_of(known, kEarlyRouteSet), leg.route_set)) {  // as most of the 18x that follow the first
       fill(handle.index, kNone, out);
       return Status::kOk;
@@ -81,7 +79,6 @@ Status Table::early_leg(DialogHandle handle, const NewEarlyLeg& leg, Words out) 
   if (old == 0) link = &extra->early;  // a new one goes first
   auto& block = *new (arena.bytes(fresh)) EarlyLeg{};
   block.next = old != 0 ? early_at(arena, old).next : extra->early;
-  block.cseq = leg.cseq;
   write(block, texts);
   HOLDFAST_KILL_POINT();
   undo_.save(&*record, kDialogUndoBytes);
@@ -133,24 +130,6 @@ Status Table::end_early_leg(DialogHandle handle, Text tag, Words out) noexcept {
   arena.free(old);
   drop_extra(handle.index, old_extra);
   fill(handle.index, kNone, out);
-  return Status::kOk;
-}
-
-Status Table::read_early_leg(DialogHandle handle, Text tag, std::span<std::uint8_t> out,
-                             std::size_t* length) noexcept {
-  *length = 0;
-  Locked record(*segment_, handle);
-  if (!record) return Status::kNotFound;
-  Arena& arena = segment_->arena();
-  DialogExtra* extra = extra_of(cold(*record));
-  const Block block = extra != nullptr ? *find_early(arena, *extra, tag) : 0;
-  if (block == 0) return Status::kNotFound;
-  const EarlyLeg& leg = early_at(arena, block);
-  Writer writer(out);
-  if (!writer.words(std::span(&leg.cseq, 1))) return Status::kOutOfRange;
-  for (std::uint32_t n = 0; n < kEarlyTextEnd; ++n)
-    if (!writer.text(text_of(leg, n))) return Status::kOutOfRange;
-  *length = writer.at();
   return Status::kOk;
 }
 

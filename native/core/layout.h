@@ -210,10 +210,11 @@ struct DialogExtra {
 inline constexpr std::size_t kExtraTruth = offsetof(DialogExtra, ka_due);
 static_assert(sizeof(DialogExtra) == 52 && offsetof(DialogExtra, record) == sizeof(WheelNode));
 
+enum EarlyText : std::uint32_t { kEarlyTag, kEarlyContact, kEarlyRouteSet, kEarlyTextEnd };
 /// A leg that an 18x with a To tag opened; gone at the first 2xx.  Only the link is changed in place.
 struct EarlyLeg {
   Block next;
-  std::uint32_t cseq;
+  std::uint32_t unused;
   std::uint16_t length[3];  // tag, contact, route set; their bytes follow
   std::uint16_t reserved;
 };

@@ -919,7 +919,7 @@ Status Table::snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::si
     Variable variable;
     for (Variables walk(reinterpret_cast<const VariableBlock*>(arena.bytes(numbers.variables)));
          walk.next(variable);) {
-      if (!writer.pair(variable.key, variable.value)) break;
+      if (!writer.group(variable.key, variable.value)) break;
       ++written;
     }
   }
@@ -928,12 +928,22 @@ Status Table::snapshot(std::uint32_t index, std::span<std::uint8_t> out, std::si
   for (Block at = record->members; at != 0;) {
     const auto& member = *reinterpret_cast<const MemberBlock*>(arena.bytes(at));
     const Text value{reinterpret_cast<const std::uint8_t*>(&member + 1), member.value_bytes};
-    if (!writer.pair(as_text(segment_->region<ProfileName>(kRegionProfiles)[member.profile].name), value))
+    if (!writer.group(as_text(segment_->region<ProfileName>(kRegionProfiles)[member.profile].name), value))
       break;
     ++written;
     at = member.next_of_record;
   }
   numbers_out[kDMembers] = written;
+  written = 0;
+  const DialogExtra* extra = extra_of(numbers);
+  for (Block at = extra != nullptr ? extra->early : 0; at != 0; ++written) {
+    const auto& early = *reinterpret_cast<const EarlyLeg*>(arena.bytes(at));
+    if (!writer.group(text_of(early, kEarlyTag), text_of(early, kEarlyContact),
+                      text_of(early, kEarlyRouteSet)))
+      break;
+    at = early.next;
+  }
+  numbers_out[kDEarlyLegs] = written;
   std::memcpy(out.data(), numbers_out, sizeof numbers_out);
   *length = writer.at();
   return Status::kOk;

@@ -155,7 +155,6 @@ inline constexpr std::uint32_t kEarlyLegsMax = 16;  // of one dialog
 /// A leg that an 18x with a To tag opened.
 struct NewEarlyLeg {
   Text tag, contact, route_set;
-  std::uint32_t cseq = 0;
 };
 
 enum class EndReason : std::uint8_t { kBye, kExpired, kCommand };
@@ -226,10 +225,6 @@ class Table {
   [[nodiscard]] Status early_leg(DialogHandle handle, const NewEarlyLeg& leg, Words out) noexcept;
   /// Removes one.  kNotFound.
   [[nodiscard]] Status end_early_leg(DialogHandle handle, Text tag, Words out) noexcept;
-  /// The early leg of that tag: its number, then tag, contact and Route set as in a snapshot.  kNotFound,
-  /// kOutOfRange.
-  [[nodiscard]] Status read_early_leg(DialogHandle handle, Text tag, std::span<std::uint8_t> out,
-                                      std::size_t* length) noexcept;
 
   /// The number of a request of our own in `direction`: one more than the highest sent, and remembered;
   /// received numbers not yet seen get one more from now on.  `again`: that request, seen before, is sent
@@ -267,10 +262,10 @@ class Table {
                                     std::size_t* length) noexcept;
 
   /// One consistent copy under the entry's lock: kDialogWords words, then for each text a length word and its
-  /// bytes padded to 4, in the order of SnapshotText; then variables (key, value) and profile members (name,
-  /// value), newest first. kOutOfRange if words and texts do not fit (65,536 bytes always suffice for them);
-  /// variables and members that do not fit are left out: kDVariables and kDMembers say how many follow (all
-  /// of them in kSnapshotBytesMax).
+  /// bytes padded to 4, in the order of SnapshotText; then variables (key, value), profile members (name,
+  /// value) and early legs (tag, contact, Route set), newest first. kOutOfRange if words and texts do not fit
+  /// (65,536 bytes always suffice for them); of the rest what does not fit is left out: kDVariables,
+  /// kDMembers and kDEarlyLegs say how many follow (all variables and members in kSnapshotBytesMax).
   [[nodiscard]] Status snapshot(std::uint32_t index, std::span<std::uint8_t> out,
                                 std::size_t* length) noexcept;
   /// The next record index >= `cursor` in use, 0: none.  After kNextLooksMax free records it is the last of

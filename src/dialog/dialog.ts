@@ -2,7 +2,7 @@
  * A dialog as plain data: one consistent copy of its record, read by management, $dlg() and whoever embeds the engine.
  *
  * The one place that knows how a snapshot is laid out: DialogWord words, texts in the order of SnapshotText (a length
- * word, then bytes padded to 4), variables and profile members as pairs of texts.  [native/core/table.h]
+ * word, then bytes padded to 4), variables and profile members as pairs of texts, early legs as three.  [native/core/table.h]
  */
 import { constant } from '../memory/words.js';
 import { DELETED } from './machine.js';
@@ -24,6 +24,9 @@ export type LegView = {
   /** `udp:192.0.2.1:5060` */
   readonly socket: string | null;
 };
+
+/** Somebody who rings, as management prints it.  [RFC 3261 12.1.2] */
+export type EarlyLegView = Pick<LegView, 'contact' | 'route_set'> & { readonly tag: string };
 
 /** One dialog as management prints it: these names, in this order.  [manual 9.1] */
 export type DialogView = {
@@ -54,6 +57,8 @@ export type DialogView = {
   readonly profiles: readonly ProfileEntry[];
   /** `{key: value}` each, newest first; empty in state 5. */
   readonly variables: readonly { readonly [key: string]: string }[];
+  /** One for each To tag of an 18x, newest first; left out when there is none. */
+  readonly early_legs?: readonly EarlyLegView[];
 };
 
 /** A profile without values, or one with its value. */
@@ -127,6 +132,7 @@ const WORD = {
   calleeSocket: constant('DCalleeSocket'),
   members: constant('DMembers'),
   variables: constant('DVariables'),
+  earlyLegs: constant('DEarlyLegs'),
 } as const;
 
 /**
@@ -142,6 +148,7 @@ export function readSnapshot(bytes: Buffer, at: number, now: Now, reading: Readi
   const text = Array.from({ length: TEXT_COUNT }, () => texts.next());
   const variables = Array.from({ length: word(WORD.variables) }, () => ({ [texts.next()]: texts.next() }));
   const profiles = Array.from({ length: word(WORD.members) }, () => profileEntry(texts.next(), texts.next()));
+  const rings = Array.from({ length: word(WORD.earlyLegs) }, () => earlyLeg(texts));
   const state = word(WORD.state);
   const due = word(WORD.due);
   const startTs = word(WORD.startTs);
@@ -180,6 +187,7 @@ export function readSnapshot(bytes: Buffer, at: number, now: Now, reading: Readi
     },
     profiles: state === DELETED ? [] : profiles,
     variables: state === DELETED ? [] : variables,
+    ...(rings.length === 0 ? {} : { early_legs: rings }),
     request_uri: text[TEXT_REQUEST_URI]!,
     timeout_route: orNull(text[TEXT_TIMEOUT_ROUTE]!),
     caller_source: orNull(text[TEXT_CALLER_SOURCE]!),
@@ -262,6 +270,10 @@ function duration(startTs: number, endTs: number, now: number): number {
 
 function profileEntry(name: string, value: string): ProfileEntry {
   return value === '' ? name : { [name]: value };
+}
+
+function earlyLeg(texts: TextReader): EarlyLegView {
+  return { tag: texts.next(), contact: orNull(texts.next()), route_set: orNull(texts.next()) };
 }
 
 function orNull(text: string): string | null {

@@ -183,7 +183,6 @@ export class InviteAnswers {
     const contactLength = hasOneContact(message) ? message.word(W_CONTACT_URI_LEN) : 0;
     records.setText(X_ARGS + 2, at + message.word(W_CONTACT_URI_OFF), contactLength);
     records.setText(X_ARGS + 4, scratch.at - Math.max(length, 0), Math.max(length, 0));
-    x[X_ARGS + 6] = 0;
     scratch.at = mark;
     const status = native.dialogEarlyLeg(index, generation);
     if (status === STATUS.noMemory) native.count(COUNTERS.noRoom, 1);

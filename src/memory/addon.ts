@@ -268,14 +268,10 @@ export type Shard = {
    * 2xx.  Owner only.
    */
   dialogFork(index: number, generation: number, from: number, by: number): number;
-  /** XArgs: tag, contact, Route set as (offset, length) each, then the CSeq number: adds or replaces the early leg of that
-   *  To tag.  Status limit: EarlyLegsMax others are kept; conflict: the dialog is answered.  Owner only. */
+  /** XArgs: tag, contact, Route set as (offset, length) each: adds or replaces the early leg of that To tag.  Status limit: EarlyLegsMax others are kept; conflict: the dialog is answered.  Owner only. */
   dialogEarlyLeg(index: number, generation: number): number;
   /** XArgs: tag. */
   dialogEndEarlyLeg(index: number, generation: number): number;
-  /** XArgs: tag.  Copies its CSeq number, tag, contact and Route set to M at `offset`, laid out as a snapshot; XArgs[0] =
-   *  bytes written. */
-  dialogReadEarlyLeg(index: number, generation: number, offset: number, room: number): number;
   dialogClaimEnd(index: number, generation: number, reason: number, byeSides: number, endTs: number): number;
   /**
    * XArgs[0] = CSeq number of a request of our own in `direction`: one more than the highest sent, and remembered; what is

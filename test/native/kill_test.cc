@@ -92,11 +92,11 @@ Stage set_up(TestSegment& t) {
   c.state = kEarly, c.transaction_index = 3, c.transaction_generation = 1;
   check(table.change(stage.early_with_extra, c, words) == Status::kOk, "early, with its transaction");
   for (const char* tag : {"e0", "e1"})
-    check(table.early_leg(stage.early_with_extra, {text(tag), text("sip:e@h"), text("<sip:p;lr>"), 1},
-                          words) == Status::kOk,
+    check(table.early_leg(stage.early_with_extra, {text(tag), text("sip:e@h"), text("<sip:p;lr>")}, words) ==
+              Status::kOk,
           "an early leg");
   stage.early_alone = make(5);
-  check(table.early_leg(stage.early_alone, {text("e5"), {}, {}, 1}, words) == Status::kOk, "an early leg");
+  check(table.early_leg(stage.early_alone, {text("e5"), {}, {}}, words) == Status::kOk, "an early leg");
   stage.forked = make(6);
   check(table.change(stage.forked, TestCall(6).answer(), words) == Status::kOk, "answered");
   check(table.fork(stage.forked, TestCall(66).answer(), words) == Status::kOk, "and once more");
@@ -253,16 +253,16 @@ void numbered_points() {
   kill_everywhere("leave a sibling's profile",
                   [&](Stage& s) { ok(Profiles(s.segment, 1).leave(s.sibling, 1, {}, true)); });
   kill_everywhere("the first early leg", [&](Stage& s) {
-    ok(Table(s.segment, 0).early_leg(s.early, {text("e9"), text("sip:e9@h"), {}, 4}, words));
+    ok(Table(s.segment, 0).early_leg(s.early, {text("e9"), text("sip:e9@h"), {}}, words));
   });
   kill_everywhere("one more early leg", [&](Stage& s) {
-    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e9"), text("sip:e9@h"), {}, 4}, words));
+    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e9"), text("sip:e9@h"), {}}, words));
   });
   kill_everywhere("another first early leg", [&](Stage& s) {
-    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e1"), text("sip:new@h"), {}, 4}, words));
+    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e1"), text("sip:new@h"), {}}, words));
   });
   kill_everywhere("another last early leg", [&](Stage& s) {
-    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e0"), text("sip:new@h"), {}, 4}, words));
+    ok(Table(s.segment, 0).early_leg(s.early_with_extra, {text("e0"), text("sip:new@h"), {}}, words));
   });
   kill_everywhere("an early leg less", [&](Stage& s) {
     ok(Table(s.segment, 0).end_early_leg(s.early_with_extra, text("e0"), words));
@@ -369,7 +369,7 @@ void do_rarely(Table& table, DialogHandle handle, std::uint32_t random, std::vec
       (void)table.take_cseq(handle, random / 8 % 2 == 0 ? kDownstream : kUpstream, 0, &number);
       break;
     case 1:
-      (void)table.early_leg(handle, {text(tag), text("sip:e@h"), {}, random / 512}, words);
+      (void)table.early_leg(handle, {text(tag), text("sip:" + std::to_string(random / 512)), {}}, words);
       break;
     case 2:
       (void)table.end_early_leg(handle, text(tag), words);

@@ -208,7 +208,7 @@ TEST_CASE("threads: everything at once, and afterwards all agrees") {
         c.callee_tag = text(tag);
         c.due = 1001 + random() % 50, c.start_ts = 1;
         if (random() % 2 == 0)
-          (void)table.early_leg(own, {text(tag), text("sip:e@h"), {}, step}, words);
+          (void)table.early_leg(own, {text(tag), text("sip:" + std::to_string(step)), {}}, words);
         else if (table.fork(own, c, words) == Status::kOk) {
           mine.push_back(handle_of(words));
           board.put(random(), mine.back());

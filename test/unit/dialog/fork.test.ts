@@ -214,9 +214,16 @@ describe('early legs [RFC 3261 12.1, 15]', () => {
       world.reply(invite, 183, B);
       world.reply(invite, 183, C);
       assert.equal(legs(world), 2);
+      assert.deepEqual(
+        world.dialog().early_legs?.map(({ tag, contact }) => [tag, contact]),
+        [
+          ['c3', 'sip:carol@203.0.113.10'],
+          ['b2', 'sip:bob@203.0.113.9'],
+        ],
+      );
       assert.equal(world.statistic('early_dialogs'), 1);
       world.reply(invite, 200, C);
-      assert.equal(legs(world), 0);
+      assert.equal(world.dialog().early_legs, undefined);
       assert.equal(world.dialog().callee.tag, 'c3');
     });
   });
