@@ -583,7 +583,7 @@ Status Table::change(DialogHandle handle, const Change& change, Words out) noexc
   HOLDFAST_KILL_POINT();
   if (has(kChangeDue) && after != kDeleted) {
     record->due = change.due;
-    numbers->marks &= static_cast<std::uint8_t>(~(kMarkRouteAsked | kMarkRouteDone));
+    numbers->marks &= static_cast<std::uint8_t>(~kMarkRouteAsked);
   }
   if (has(kChangeMarks))
     numbers->marks = static_cast<std::uint8_t>((numbers->marks & ~change.marks_clear) | change.marks_set);

@@ -78,7 +78,6 @@ inline constexpr std::uint32_t kNoCSeq = 0xffff'ffff;
 
 enum DialogMark : std::uint32_t {
   kMarkRouteAsked = 1,   // the timeout route was asked for; gone with every change of the deadline
-  kMarkRouteDone = 2,    // it has run; the same
   kMarkShortened = 4,    // a keep-alive that nobody answered shortened the lifetime
   kMarkEndOwed = 8,      // claim_end was called, and the owner has not begun its effects yet ...
   kMarkEndExpired = 16,  // ... with kExpired
@@ -86,7 +85,7 @@ enum DialogMark : std::uint32_t {
   kMarkByeToCallerUnsent =
       64,  // found at attach: owed, and no transaction of ours sends it.  Whoever sends it ...
   kMarkByeToCalleeUnsent = 128,  // ... clears both; one hold stands for them
-  kMarkAll = 255,
+  kMarkAll = 253,
 };
 
 /// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a

@@ -38,7 +38,7 @@ export const CHANGE_TIMEOUT_ROUTE = constant('ChangeTimeoutRoute');
 export const CHANGE_CALLER_ROUTE_SET = constant('ChangeCallerRouteSet');
 /** The INVITE's server transaction; kept in states 1 and 2 only. */
 export const CHANGE_TRANSACTION = constant('ChangeTransaction');
-/** (old & ~clear) | set; a change of the deadline clears both route marks first. */
+/** (old & ~clear) | set; a change of the deadline clears the route's mark first. */
 export const CHANGE_MARKS = constant('ChangeMarks');
 export const CHANGE_SAVED_DUE = constant('ChangeSavedDue');
 /** Arms the keep-alive wheel, in CLOCK_BOOTTIME seconds; 0 disarms. */
@@ -46,8 +46,6 @@ export const CHANGE_KA_DUE = constant('ChangeKaDue');
 
 /** The timeout route was asked for. */
 export const MARK_ROUTE_ASKED = constant('MarkRouteAsked');
-/** The timeout route has run. */
-export const MARK_ROUTE_DONE = constant('MarkRouteDone');
 /** A keep-alive that nobody answered shortened the lifetime. */
 export const MARK_SHORTENED = constant('MarkShortened');
 /** dialogClaimEnd has ended the call, and its effects have not begun; beside it, why and from which state. */

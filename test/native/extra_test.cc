@@ -179,25 +179,23 @@ TEST_CASE_FIXTURE(Fixture, "extra: the INVITE's transaction is kept while the ca
   CHECK(t.segment->used_bytes() == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "extra: a change of the deadline clears the route's marks, not the others") {
+TEST_CASE_FIXTURE(Fixture, "extra: a change of the deadline clears the route's mark, not the others") {
   const DialogHandle handle = confirmed(TestCall(1));
   change(handle, marks(kMarkRouteAsked | kMarkShortened, 0));
   CHECK(words[kDMarks] == (kMarkRouteAsked | kMarkShortened));
-  change(handle, marks(kMarkRouteDone, kMarkRouteAsked));
-  CHECK(words[kDMarks] == (kMarkRouteDone | kMarkShortened));
   change(handle, to_state(kConfirmed));
-  CHECK(words[kDMarks] == (kMarkRouteDone | kMarkShortened));
+  CHECK(words[kDMarks] == (kMarkRouteAsked | kMarkShortened));
   change(handle, due(60'000));
   CHECK(words[kDMarks] == kMarkShortened);
   Change both = due(61'000);
   both.fields |= kChangeMarks;
-  both.marks_set = kMarkRouteDone;
+  both.marks_set = kMarkRouteAsked;
   both.marks_clear = kMarkShortened;
   change(handle, both);
-  CHECK(words[kDMarks] == kMarkRouteDone);
+  CHECK(words[kDMarks] == kMarkRouteAsked);
   attach();
   load(handle);
-  CHECK(words[kDMarks] == kMarkRouteDone);
+  CHECK(words[kDMarks] == kMarkRouteAsked);
   CHECK(table.change(handle, marks(kMarkAll + 1, 0), words) == Status::kOutOfRange);
   CHECK(table.change(handle, marks(0, 0x100), words) == Status::kOutOfRange);
   sound();
