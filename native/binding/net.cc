@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "../net/slice.h"
 #include "../net/window.h"
 #include "road.h"
 
@@ -343,6 +344,9 @@ napi_value start(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   shard.loop = loop;
+  // The timer worker can wait: it makes room for the shards.
+  const bool is_timer_worker = shard.owner == shard.segment->workers();
+  if (shard.road->network == nullptr && !is_timer_worker) ask_short_slice();
   shard.clock.read();
   loop->wakes->wake(shard.owner);  // what waited for a predecessor
   arm_timer(loop);
