@@ -2,7 +2,8 @@
  * A route file that does what no operator means to: on request it never returns, throws, or ends its thread.
  *
  * Everything else is relayed with a dialog, as the default routes do.  A thread whose owner number stands in the file
- * that HOLDFAST_TEST_END_OWNER names takes the file away and ends; HOLDFAST_TEST_ENDS gets a line for each dialog:end.
+ * that HOLDFAST_TEST_END_OWNER names takes the file away and ends; HOLDFAST_TEST_ENDS gets a line for each dialog:end, and
+ * with the HOLDFAST_TEST_DIES_AT-th of a thread the process kills itself.
  */
 import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
@@ -11,7 +12,9 @@ import { routes } from 'holdfast';
 const NEXT_HOP = process.env.HOLDFAST_TEST_NEXT_HOP ?? '';
 const END_OWNER = process.env.HOLDFAST_TEST_END_OWNER;
 const ENDS = process.env.HOLDFAST_TEST_ENDS;
+const DIES_AT = Number(process.env.HOLDFAST_TEST_DIES_AT ?? 0);
 const LOOK_EVERY_MS = 20;
+let ended = 0;
 
 if (END_OWNER !== undefined) {
   setInterval(() => {
@@ -51,6 +54,7 @@ export default routes({
     'dialog:end'(d) {
       // Written at once: the log goes by way of the main thread, and a kill loses it.
       if (ENDS !== undefined) appendFileSync(ENDS, `${workerData.owner} ${d.$dlg('callid')}\n`);
+      if (++ended === DIES_AT) process.kill(process.pid, 'SIGKILL');
     },
   },
 });

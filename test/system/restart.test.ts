@@ -23,14 +23,14 @@ describe('a process that is killed and started again', () => {
   const segment = privateSegment();
   const ends = privateSegment().replace('holdfast-test', 'ends');
 
-  async function start(
-    settings: { workers?: number; extra?: readonly string[] } = {},
-  ): Promise<ProxyProcess> {
+  type Settings = { workers?: number; extra?: readonly string[]; diesAt?: number };
+
+  async function start(settings: Settings = {}): Promise<ProxyProcess> {
     proxy = await ProxyProcess.start(optionsOf(settings));
     return proxy;
   }
 
-  function optionsOf({ workers = 2, extra = [] }: { workers?: number; extra?: readonly string[] }) {
+  function optionsOf({ workers = 2, extra = [], diesAt = 0 }: Settings) {
     return {
       port: PROXY_PORT,
       rpcPort: RPC_PORT,
@@ -38,7 +38,11 @@ describe('a process that is killed and started again', () => {
       workers,
       segment,
       extra: ['--routes', hostileRoutes, ...extra],
-      environment: { HOLDFAST_TEST_NEXT_HOP: `sip:127.0.0.1:${CALLEE_PORT}`, HOLDFAST_TEST_ENDS: ends },
+      environment: {
+        HOLDFAST_TEST_NEXT_HOP: `sip:127.0.0.1:${CALLEE_PORT}`,
+        HOLDFAST_TEST_ENDS: ends,
+        HOLDFAST_TEST_DIES_AT: String(diesAt),
+      },
     };
   }
 
@@ -136,11 +140,10 @@ describe('a process that is killed and started again', () => {
           ...['--set', 'dialog:send_bye=1', '--set', 'dialog:default_timeout=5'],
           ...['--set', `dialog:timer_procs=${timerProcs}`],
         ];
-        const first = await start({ extra });
+        const first = await start({ extra, diesAt: CALLS / 10 });
         const up = await callsUp('due');
         answer(caller);
-        await until('the first ends', () => told().length > 0 || byesToCallee.size > 0);
-        await first.kill();
+        await until('it has died', () => !first.isUp);
         const before = told().length;
         assert.ok(before < CALLS, 'it died in the middle of them');
 
