@@ -1,7 +1,7 @@
 /**
  * A shard's native calls as the packet path makes them: those that need not cross the boundary do not.
  *
- * A crossing costs some 50 ns and a call has dozens of them, so the clock is read from the words that each batch and tick
+ * A crossing costs some 30 ns and a call has dozens of them, so the clock is read from the words that each batch and tick
  * leave in X, and counts are gathered until the batch is over.
  */
 import type { Shard } from './addon.js';
