@@ -20,7 +20,7 @@
       'sources': ['<!@(ls native/binding/*.cc)'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
-      'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--gc-sections', '-Wl,--exclude-libs,ALL'],
+      'ldflags': ['-static-libstdc++', '-Wl,--gc-sections', '-Wl,--exclude-libs,ALL'],
     },
   ],
 }

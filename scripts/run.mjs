@@ -7,7 +7,7 @@
  * Built-in modules only: nothing else is there before this has run.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { run } from './child.mjs';
@@ -22,6 +22,7 @@ checkMachine();
 await installMissing();
 const { build } = await import('./build.mjs');
 if (!(await build())) process.exit(1);
+linkProgram();
 if (what === 'start') start(args);
 else await test(args);
 
@@ -54,6 +55,13 @@ function isComplete() {
   return Object.entries(wanted).every(
     ([path, { version, optional }]) => path === '' || optional === true || found[path]?.version === version,
   );
+}
+
+/** `npx holdfast` in this checkout is the program that was built: without the link npm installs the checkout as a package first. */
+function linkProgram() {
+  const link = 'node_modules/.bin/holdfast';
+  mkdirSync('node_modules/.bin', { recursive: true });
+  if (!existsSync(link)) symlinkSync('../../dist/cli/main.js', link);
 }
 
 /** Starts the proxy and stays beside it: signals go to it, its exit code becomes ours. */

@@ -2,7 +2,6 @@
  * Holdfast's public interface: a proxy to start in your own program, what a route file is made of, and the dialogs alone
  * for programs that have their own SIP stack.
  */
-export { DLGCB } from './dialog/callbacks.js';
 export type { DialogAddress, EarlyLegView } from './dialog/dialog.js';
 export type { EndResult } from './dialog/ending.js';
 export type { PropertyName } from './dialog/properties.js';
@@ -12,24 +11,7 @@ export type { CallEvent, EngineNews, Step } from './engine/news.js';
 export type { EngineOptions } from './engine/options.js';
 export type { InviteToEnd, RequestToSend } from './engine/outbox.js';
 export type { Beginning } from './engine/passage.js';
-export { EngineError, type ErrorCode } from './errors.js';
 export type { Fields, Log } from './log.js';
 export type { DialogPage, DialogView, EngineView, LegView, SegmentUsage } from './rpc/ports.js';
-export type {
-  BranchContext,
-  EventContext,
-  FailureContext,
-  LocalRequestContext,
-  MessageContext,
-  ReplyContext,
-  RequestContext,
-} from './script/context.js';
-export { defaultRoutes } from './script/default-routes.js';
-export {
-  type CallbackName,
-  type CallbackNews,
-  type DialogEventName,
-  type Routes,
-  routes,
-} from './script/routes.js';
+export * from './script/public.js';
 export { type Proxy, type StartOptions, start } from './server/embed.js';

@@ -2,6 +2,7 @@
  * Loads the operator's route file: TypeScript or JavaScript, by jiti, so that no build step is needed.
  */
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createJiti } from 'jiti';
 import { EngineError } from '../errors.js';
 import { defaultRoutes } from './default-routes.js';
@@ -21,7 +22,7 @@ export async function loadRoutes(file: string | null, nextHop: string | null): P
     const jiti = createJiti(import.meta.url, {
       moduleCache: false,
       fsCache: false,
-      alias: { holdfast: new URL('./routes.js', import.meta.url).pathname },
+      alias: { holdfast: fileURLToPath(new URL('./public.js', import.meta.url)) },
     });
     const definition = await jiti.import<Routes>(path, { default: true });
     return new RouteTable(definition);
