@@ -32,6 +32,12 @@ const ROWS = [
     minutesMax: 30,
   },
   {
+    name: 'attach-step',
+    proves: 'SIGKILL at any instruction of attach leaves what the next process takes over',
+    command: native('native/attach_step'),
+    minutesMax: 30,
+  },
+  {
     name: 'soak',
     proves: 'half an hour of calls of every kind leaves nothing behind',
     command: [NODE, 'bench/soak.mjs', '--minutes', '30'],

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <new>
 
+#include "kill_point.h"
 #include "layout.h"
 #include "pool.h"
 
@@ -203,9 +204,11 @@ void Arena::rebuild(const ArenaMarks& marks) noexcept {
   for (std::uint32_t chunk = chunks_; chunk-- > 0;) {
     ArenaChunk& entry = table_[chunk];
     const std::uint32_t size_class = entry.size_class;
-    entry = {};
+    // Not size_class, which is truth: whoever attaches after a kill would find blocks of no chunk.
+    entry.used = entry.carved = 0;
+    entry.free_block = entry.next = entry.previous = 0;
+    HOLDFAST_KILL_POINT();
     if (size_class != 0 && size_class <= kClasses.count) {
-      entry.size_class = static_cast<std::uint16_t>(size_class);
       ArenaClass& line = classes_[size_class - 1];
       const std::size_t units = line.block_bytes / kBlockUnitBytes;
       for (std::uint32_t slot = line.blocks_per_chunk; slot-- > 0;) {
@@ -221,6 +224,7 @@ void Arena::rebuild(const ArenaMarks& marks) noexcept {
       if (entry.used != 0 && entry.used < line.blocks_per_chunk) put_on_list(line, chunk);
     }
     if (entry.used == 0) give_chunk(chunk);
+    HOLDFAST_KILL_POINT();
   }
 }
 

@@ -71,7 +71,7 @@ struct Region {
 struct alignas(kCacheLineBytes) PoolLine {
   Spinlock lock;
   std::uint32_t free_head;  // linked through a word of each record; 0 is the end
-  std::uint32_t carved;     // records 1..carved have been in use at some time
+  std::uint32_t carved;     // T  records 1..carved have been in use at some time
   std::uint32_t used;
   std::uint32_t max;
 };
@@ -91,7 +91,8 @@ struct SegmentHeader {
   std::uint64_t mailbox_bytes;                   // as configured, per owner
   std::atomic<std::uint32_t> profiles, sockets;  // names in use; only grows
   Region regions[kRegionEnd];
-  PoolLine dialog_pool, transaction_pool, chunk_pool;
+  PoolLine dialog_pool, transaction_pool, chunk_pool;  // D, but `carved` of the first two
+  std::uint32_t moved_transactions;  // 1: some have another owner than their branches name; while any live
 };
 static_assert(sizeof(SegmentHeader) <= kPageBytes);
 

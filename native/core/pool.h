@@ -22,7 +22,7 @@ class Pool {
   }
 
   void reset(std::uint32_t max) noexcept {
-    new (line_) PoolLine{};  // its lock too: a process that was killed may have held it
+    new (line_) PoolLine{};
     line_->max = max;
   }
 
@@ -49,11 +49,13 @@ class Pool {
     add_used(-1u);
   }
 
-  /// Attach: all is empty but records up to `carved`; each of them is then either given or counted.
-  void rebuild(std::uint32_t max, std::uint32_t carved) noexcept {
-    reset(max);
-    line_->carved = carved;
-    line_->used = carved;
+  /// Attach: all is empty but the records that were carved; each of them is then either given or counted.
+  /// `carved` is truth: it is never cleared, not for an instruction.
+  void rebuild(std::uint32_t max) noexcept {
+    new (&line_->lock) Spinlock();  // a process that was killed may have held it
+    line_->free_head = 0;
+    line_->max = max;
+    line_->used = line_->carved;
   }
 
   [[nodiscard]] std::uint32_t carved() const noexcept {

@@ -513,6 +513,7 @@ Status link_members(Rebuild& work) noexcept {
     for (Block at = record.members; at != 0; at = member_at(segment, at).next_of_record) {
       MemberBlock& member = member_at(segment, at);
       count += 1;
+      HOLDFAST_KILL_POINT();
       member.record = index;
       const Text value = value_of(member);
       const std::uint64_t hash = hash_of(segment, member.profile, value);

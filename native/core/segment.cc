@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "counters.h"
+#include "kill_point.h"
 #include "rebuild.h"
 
 namespace holdfast {
@@ -491,6 +492,7 @@ std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
     return nullptr;
   }
   std::copy(std::begin(plan.regions), std::end(plan.regions), header.regions);
+  HOLDFAST_KILL_POINT();
   header.owners = options.workers + 1;
   if (options.keep_alive_seconds != 0) header.keep_alive_seconds = options.keep_alive_seconds;
   segment->take_views();
@@ -558,17 +560,25 @@ bool Segment::rebuild(bool timer_worker, SegmentError& error) noexcept {
   Verification found;
   Rebuild work{*this, marks, found, timer_worker};
   begin_dialogs(work);
+  HOLDFAST_KILL_POINT();
   mark_transactions(work);
+  HOLDFAST_KILL_POINT();
   mark_dialogs(work);
+  HOLDFAST_KILL_POINT();
   if (found.blocks != 0)
     return fail(error, Status::kRefused,
                 std::to_string(found.blocks) + " blocks are damaged: " + kBeginFresh),
            false;
   link_dialogs(work);
+  HOLDFAST_KILL_POINT();
   link_transactions(work);
+  HOLDFAST_KILL_POINT();
   arena_.rebuild(marks);
+  HOLDFAST_KILL_POINT();
   if (link_members(work) != Status::kOk)
     return fail(error, Status::kNoMemory, "no room for the profiles"), false;
+  if (transactions_.used() == 0) header_->moved_transactions = 0;
+  has_moved_transactions_ = header_->moved_transactions != 0;
   return true;
 }
 

@@ -126,9 +126,13 @@ class Segment {
   [[nodiscard]] std::uint32_t owners() const noexcept {
     return workers_ + 1;
   }  // the timer worker is the last
-  /// Some transactions have another owner than their branches name, since attach.
+  /// Some transactions have another owner than their branches name, since this attach or an earlier one.
   [[nodiscard]] bool has_moved_transactions() const noexcept { return has_moved_transactions_; }
-  void note_moved_transactions() noexcept { has_moved_transactions_ = true; }
+  /// Before the first of them gets its other owner: the next attach finds nothing moved, and must know.
+  void note_moved_transactions() noexcept {
+    has_moved_transactions_ = true;
+    std::atomic_ref(header_->moved_transactions).store(1, std::memory_order_release);
+  }
   /// The shard that owns a hash entry.
   [[nodiscard]] std::uint32_t owner_of(std::uint32_t entry) const noexcept {
     return static_cast<std::uint32_t>(std::uint64_t{entry} * workers_ / header_->hash_size);

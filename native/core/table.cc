@@ -1030,6 +1030,7 @@ void begin_dialogs(Rebuild& work) noexcept {
       record.holds = (numbers.marks & kMarkEndOwed) != 0 ? 1 : 0;
       numbers.marks &= static_cast<std::uint8_t>(~(kMarkByeToCallerUnsent | kMarkByeToCalleeUnsent));
       if ((record.bye_owed & kCallerSide) != 0) numbers.marks |= kMarkByeToCallerUnsent;
+      HOLDFAST_KILL_POINT();
       if ((record.bye_owed & kCalleeSide) != 0) numbers.marks |= kMarkByeToCalleeUnsent;
     }
   }
@@ -1046,8 +1047,10 @@ void mark_dialogs(Rebuild& work) noexcept {
     }
     if (record.state == kDeleted && record.holds == 0) {  // had ended, and nobody needs it any more
       record.state = 0;
+      HOLDFAST_KILL_POINT();
       record.generation += 1;
     }
+    HOLDFAST_KILL_POINT();
     if (record.state == 0 || !work.mark(record.cold)) continue;
     const auto& numbers = *reinterpret_cast<const DialogCold*>(segment.arena().bytes(record.cold));
     if (numbers.variables != 0) work.mark(numbers.variables);
@@ -1111,13 +1114,14 @@ void link_dialogs(Rebuild& work) noexcept {
   Segment& segment = work.segment;
   Counters counters(segment, kMainThread);
   const std::uint32_t carved = std::min(segment.dialogs().carved(), segment.header().dialogs_max);
-  segment.dialogs().rebuild(segment.header().dialogs_max, carved);
+  segment.dialogs().rebuild(segment.header().dialogs_max);
   for (std::uint32_t index = carved; index >= 1; --index) {
     DialogRecord& record = segment.dialog(index);
     if (record.state == 0) {
       segment.dialogs().give(index);
       continue;
     }
+    HOLDFAST_KILL_POINT();
     enter_by_age(segment, index);
     Bucket& bucket = segment.region<Bucket>(kRegionIdBuckets)[id_bucket(segment, record.entry, record.id)];
     record.next_by_id = bucket.head;

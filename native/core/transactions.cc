@@ -645,7 +645,9 @@ void mark_transactions(Rebuild& work) noexcept {
       continue;
     }
     if (r[kTOwner] != owner) work.segment.note_moved_transactions();
+    HOLDFAST_KILL_POINT();
     r[kTOwner] = owner;
+    HOLDFAST_KILL_POINT();
     walk.mark(index, work);
     const std::uint32_t dialog = r[kTDialogIndex];
     if (dialog == 0 || dialog > work.segment.dialogs().carved()) continue;
@@ -661,7 +663,7 @@ void mark_transactions(Rebuild& work) noexcept {
 void link_transactions(Rebuild& work) noexcept {
   TransactionWalk walk(work.segment);
   Pool& pool = work.segment.transactions();
-  pool.rebuild(pool.max(), walk.last());
+  pool.rebuild(work.segment.header().transactions_max);
   for (std::uint32_t index = walk.last(); index >= 1;
        --index) {  // downwards: the free list then begins with the first
     if (!walk.is_live(index)) {

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "kill_point.h"
 #include "layout.h"
 
 namespace holdfast {
@@ -47,9 +48,13 @@ bool Undo::restore(std::uint64_t segment_bytes) noexcept {
         break;
       std::memcpy(base_ + range.offset, saved, range.bytes);
       saved += range.bytes;
+      HOLDFAST_KILL_POINT();
     }
   }
-  slot_->marked = 0;
+  in_order();  // the mark stays until all is back: a kill before that does it again
+  *const_cast<volatile std::uint32_t*>(&slot_->marked) = 0;
+  in_order();
+  HOLDFAST_KILL_POINT();
   slot_->ranges = slot_->bytes = 0;
   return marked;
 }

@@ -330,10 +330,65 @@ void numbered_points() {
                   [&](Stage& s) { ok(Table(s.segment, 0).remove_variable(s.confirmed, text("account"))); });
 }
 
+/// attach() itself is killed at each of its points, and then whoever attaches after that one, too.
+void attach_points() {
+  what = "attach";
+  State whole;
+  std::uint64_t bytes = 0;
+  const auto begin = [](TestSegment& t) {
+    Stage stage = set_up(t);
+    DialogWords words{};
+    check(Table(stage.segment, 2).claim_end(stage.kept_alive, EndReason::kCommand, 3, 0, 1234, words) ==
+              Status::kOk,
+          "both BYEs are owed");
+    // A thread that died in the middle of a change.
+    Undo undo = stage.segment.undo(1);
+    DialogRecord& record = stage.segment.dialog(stage.confirmed.index);
+    undo.save(&record, kDialogUndoBytes);
+    undo.mark();
+    record.state = kEarly, record.due = 7;
+  };
+  {
+    TestSegment t(kStageBytes);
+    begin(t);
+    check(t.attach(), "attach");
+    whole = state_of(*t.segment);
+    bytes = t.segment->used_bytes();
+  }
+  constexpr unsigned kPointsMax = 2'000;
+  unsigned point = 1;
+  for (;; ++point) {
+    check(point < kPointsMax, "attach() passes fewer points", point);
+    TestSegment t(kStageBytes);
+    begin(t);
+    bool ended = false;
+    for (int deaths = 0; deaths < 2; ++deaths) {
+      const pid_t child = fork();
+      check(child >= 0, "fork");
+      if (child == 0) {
+        kill_after_points = point;
+        _exit(t.attach() ? 0 : 3);
+      }
+      int status = 0;
+      check(waitpid(child, &status, 0) == child, "waitpid");
+      ended = ended || WIFEXITED(status);
+      check(WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGKILL,
+            "killed, or well ended", point);
+    }
+    check(t.attach(), "the next one attaches", point);
+    check_sound(*t.segment, point);
+    check(state_of(*t.segment) == whole, "the same calls", point);
+    check(t.segment->used_bytes() == bytes, "no byte more or less", point);
+    if (ended) break;
+  }
+  std::printf("  %-28s %2u points\n", what, point - 1);
+}
+
 // ---- two writers, a random instant ----
 
 constexpr unsigned kCallsPerWriter = 60;
-constexpr unsigned kRounds = 30;
+const bool is_nightly = std::getenv("HOLDFAST_NIGHTLY") != nullptr;
+const unsigned kRounds = is_nightly ? 1'000 : 30;
 
 /// All fields of a change carry one number, so that a mixture of two is seen.
 Change marked(std::uint32_t number, std::string& contact) {
@@ -553,6 +608,7 @@ void random_instants() {
 
 int main() {
   numbered_points();
+  attach_points();
   random_instants();
   std::printf("kill_test: %u checks\n", checks);
   return 0;
