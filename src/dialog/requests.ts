@@ -5,6 +5,7 @@
  * it: the peer's URI and tag in From, the side's in To, its Contact as target, its Route set on the way.  Whatever could
  * break a line is refused here, for texts of a call come from outside.  [RFC 3261 12.2.1.1; spec 4.1, 4.2]
  */
+import { headerLines } from '../sip/headers.js';
 import type { OwnRequest } from './ports.js';
 
 /** What a request to one side needs to know of it; '' where nothing is known. */
@@ -44,13 +45,10 @@ export type Wanted = {
 export const TO_CALLER = 1;
 export const TO_CALLEE = 2;
 
-/** Whole header lines that somebody adds to one request. */
-export const HEADERS_BYTES_MAX = 8_192;
 /** A request that is made here, without its Via. */
 export const REQUEST_BYTES_MAX = 64_000;
 
 const METHOD = /^[A-Za-z0-9\-.!%*_+`'~]{1,32}$/;
-const HEADERS = /^(?:[A-Za-z0-9\-.!%*_+`'~]+[ \t]*:[^\r\n\0]*\r\n)*$/;
 /** Fields that make the request part of its dialog, with their compact forms: nobody else writes them. */
 const OWNED =
   /^(?:via|v|from|f|to|t|call-id|i|cseq|route|record-route|content-length|l|content-type|c)[ \t]*:/im;
@@ -113,10 +111,8 @@ export function cseqOfProbe(lastSent: number): number {
  * @returns null for what is no whole header lines, is too long, or names a field that belongs to the dialog
  */
 export function headerBlock(text: string): string | null {
-  const latin1 = asBytes(text);
-  const whole = latin1 === '' || latin1.endsWith('\r\n') ? latin1 : `${latin1}\r\n`;
-  if (whole.length > HEADERS_BYTES_MAX || !HEADERS.test(whole) || OWNED.test(whole)) return null;
-  return whole;
+  const whole = headerLines(asBytes(text));
+  return whole === null || OWNED.test(whole) ? null : whole;
 }
 
 /** Text as bytes, one character each: what is more than Latin-1 becomes UTF-8. */

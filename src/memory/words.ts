@@ -80,7 +80,8 @@ export const B_CSEQ_RECEIVED = constant('BCSeqReceived');
 export const B_CSEQ_SENT = constant('BCSeqSent');
 export const B_TO_TAG = constant('BToTag');
 export const B_USER0 = constant('BUser0');
-export const B_USER1 = constant('BUser1');
+/** Why the branch is cancelled (proxy/cancel-reason.ts). */
+export const B_CANCEL_CAUSE = constant('BUser1');
 
 // The dialog in hand (core/table.h DialogWord).
 const dialog = (name: string): number => constant('XDialog') + constant(name);

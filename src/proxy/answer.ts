@@ -47,6 +47,9 @@ const REASONS: Readonly<Record<number, string>> = {
   505: 'Version Not Supported',
   513: 'Message Too Large',
   600: 'Busy Everywhere',
+  603: 'Decline',
+  604: 'Does Not Exist Anywhere',
+  606: 'Not Acceptable',
 };
 
 /** The reason phrase of a code, '' if we never send it by ourselves. */

@@ -28,7 +28,7 @@ import {
 } from '../sip/words.js';
 import { formatAddress, hostText } from '../transport/address.js';
 import { branchAt } from './downstream.js';
-import { HEADER_EDITS_MAX, type Passage } from './passage.js';
+import type { Passage } from './passage.js';
 import type { ProxyObserver } from './ports.js';
 import type { Workspace } from './workspace.js';
 
@@ -86,7 +86,7 @@ export class Authenticator {
       const value = this.credentials(challenge, identity, request);
       passage.credentials.push(`${field === HDR_AUTHORIZATION ? '' : 'Proxy-'}Authorization: ${value}\r\n`);
     }
-    if (!replaceCredentials(passage, asked)) return false;
+    removeCredentials(passage, asked);
     passage.requestUri = request.uri;
     passage.destination ??= this.addressOf(b);
     passage.cseq = this.observer.nextCSeq(passage.message, sentCSeq);
@@ -157,18 +157,16 @@ function credentialsIn(copy: Message, received: Message): Map<string, Asked> {
   return found;
 }
 
-/** The caller's own credentials for a realm that ours are for go.  False: they are too many. */
-function replaceCredentials(passage: Passage, asked: ReadonlyMap<string, Asked>): boolean {
+/** The caller's own credentials for a realm that ours are for go. */
+function removeCredentials(passage: Passage, asked: ReadonlyMap<string, Asked>): void {
   const { headersRemoved, message } = passage;
   for (let n = 0; n < message.headerCount; n++) {
     const field = message.headerId(n);
     if (!isCredentials(field) || headersRemoved.includes(n)) continue;
     const realm = digestParameters(message.headerValue(n))?.get('realm');
     if (realm === undefined || !asked.has(keyOf(field, realm))) continue;
-    if (headersRemoved.length === HEADER_EDITS_MAX) return false;
     headersRemoved.push(n);
   }
-  return true;
 }
 
 function isCredentials(id: number): boolean {

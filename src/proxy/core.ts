@@ -70,6 +70,8 @@ import {
 } from '../transaction/states.js';
 import { hasOwnTag } from './answer.js';
 import { Authenticator, type IdentityOf } from './authenticate.js';
+import { BranchEdits, targetOf } from './branch-edits.js';
+import { CAUSE_CALLER, CAUSE_NONE, CancelReasons } from './cancel-reason.js';
 import { branchAt, Downstream } from './downstream.js';
 import { looseRoute, yieldToStrictRouter } from './loose-route.js';
 import { HOP_FOUND, HOP_OTHER_SCHEME, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
@@ -111,6 +113,7 @@ export class ProxyCore {
   readonly down: Downstream;
   readonly own: OwnRequests;
   readonly responses: Responses;
+  readonly reasons: CancelReasons;
   private readonly authenticator: Authenticator;
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
@@ -135,7 +138,8 @@ export class ProxyCore {
     this.resolver = resolver;
     this.shard = shard;
     this.up = new Upstream(w, observer);
-    this.down = new Downstream(w, observer);
+    this.reasons = new CancelReasons(w.params.tm);
+    this.down = new Downstream(w, observer, this.reasons);
     this.own = new OwnRequests(w, observer, script, resolver, shard, this.up, this.down);
     this.authenticator = new Authenticator(w, observer);
     this.responses = new Responses(w, observer, script, resolver, this.up, this.down, this.own);
@@ -247,7 +251,8 @@ export class ProxyCore {
     if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_CANCELLED) !== 0) return true;
     x[T_FLAGS] = (x[T_FLAGS]! & ~T_FAILS_OVER) | T_CANCELLED;
     if ((x[T_FLAGS]! & T_SUSPENDED) === 0) x[T_ROUTE_DUE] = 0;
-    this.down.cancelPending();
+    this.reasons.keep(passage.message, x[T_INDEX]!, x[T_GENERATION]!);
+    this.down.cancelPending(CAUSE_CALLER);
     if (this.responses.allEnded()) this.responses.answerOwn(487);
     w.native.transactionStore();
     return true;
@@ -403,6 +408,10 @@ export class ProxyCore {
       this.w.count(COUNTERS.tooManyHops);
       return this.reply(passage, 483);
     }
+    if (passage.editRefused) {
+      this.w.count(COUNTERS.routeErrors);
+      return this.reply(passage, 500);
+    }
     if (passage.isFailure) return this.relayAgain(passage);
     yieldToStrictRouter(this.w, passage);
     const unknown = this.findHops(passage);
@@ -443,7 +452,8 @@ export class ProxyCore {
     for (let n = 0; n < count; n++) {
       const hop = this.hops[n]!;
       const target = n === 0 ? passage.requestUri : passage.targets[n - 1]!;
-      const status = hop.find(w, resolver, passage, target);
+      const destination = n === 0 ? passage.destination : passage.targetDestinations[n - 1]!;
+      const status = hop.find(w, resolver, passage, target, destination);
       this.hopStatus[n] = status;
       if (status === HOP_UNKNOWN_NAME && unknown === null) unknown = hop;
     }
@@ -451,6 +461,7 @@ export class ProxyCore {
   }
 
   private readonly hopStatus = new Int32Array(TARGETS_MAX);
+  private readonly branchEdits = new BranchEdits();
 
   /** Makes the branches, in the transaction in hand; without any the request is answered.  Either way it is stored. */
   private send(passage: Passage): void {
@@ -487,26 +498,32 @@ export class ProxyCore {
     const each = Math.floor(breadth / count);
     let failed = 478;
     for (let n = 0; n < count; n++) {
+      if (x[T_ON_BRANCH] !== 0) this.branchEdits.begin(passage, n);
+      const uri = x[T_ON_BRANCH] !== 0 ? this.branchRoute(passage, n) : targetOf(passage, n);
       if (this.hopStatus[n] !== HOP_FOUND) {
         if (this.hopStatus[n] === HOP_OTHER_SCHEME) failed = 416;
+        this.branchEdits.end(passage);
         continue;
-      }
-      let uri = n === 0 ? passage.requestUri : passage.targets[n - 1]!;
-      const route = x[T_ON_BRANCH]!;
-      if (route !== 0) {
-        const saved = passage.requestUri;
-        passage.requestUri = uri;
-        this.script.branch(route, passage, x[T_BRANCH_COUNT]!);
-        uri = passage.requestUri;
-        passage.requestUri = saved;
       }
       this.answerTrying(passage);
       const status = this.down.addBranch(passage, this.hops[n]!, uri, each);
+      this.branchEdits.end(passage);
       if (status === STATUS_OK) continue;
       failed = status === STATUS_NO_MEMORY ? 503 : 500;
       if (status === STATUS_NO_MEMORY) this.outOfMemory();
     }
     return failed;
+  }
+
+  /** Runs the branch route for target `n`; where it sends that branch is looked for again.  Its R-URI. */
+  private branchRoute(passage: Passage, n: number): string | null {
+    const { w, resolver } = this;
+    const { destination, requestUri } = passage;
+    this.script.branch(w.x[T_ON_BRANCH]!, passage, w.x[T_BRANCH_COUNT]!);
+    const uri = passage.requestUri;
+    if (uri !== requestUri || passage.destination !== destination)
+      this.hopStatus[n] = this.hops[n]!.find(w, resolver, passage, uri, passage.destination);
+    return uri;
   }
 
   /** `uac_auth()`: prepares the branch that answers the best answer's challenge. */
@@ -518,7 +535,7 @@ export class ProxyCore {
   /** `t_cancel_branches()` */
   cancelBranches(passage: Passage): boolean {
     if (!this.load(passage)) return false;
-    this.down.cancelPending();
+    this.down.cancelPending(CAUSE_NONE);
     this.w.native.transactionStore();
     return true;
   }
@@ -766,6 +783,7 @@ export class ProxyCore {
     this.observer.transactionEnded();
     this.script.transactionEnded(this.w.x[T_INDEX]!);
     this.responses.decisions.forget(this.w.x[T_INDEX]!);
+    this.reasons.forget(this.w.x[T_INDEX]!);
     this.w.native.transactionFree(this.w.x[T_INDEX]!);
   }
 

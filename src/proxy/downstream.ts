@@ -4,6 +4,7 @@
  */
 import {
   B_ADDRESS0,
+  B_CANCEL_CAUSE,
   B_CSEQ_RECEIVED,
   B_CSEQ_SENT,
   B_END_DUE,
@@ -19,6 +20,8 @@ import {
   T_BRANCH_COUNT,
   T_BRANCHES,
   T_CSEQ,
+  T_GENERATION,
+  T_INDEX,
   T_KIND,
   T_LOOP_HASH,
   T_METHOD,
@@ -47,6 +50,7 @@ import {
   BRANCH_PROCEEDING,
   KIND_INVITE_SERVER,
 } from '../transaction/states.js';
+import { CAUSE_NONE, type CancelReasons, REASONS_BYTES_MAX } from './cancel-reason.js';
 import { editCopy } from './copy.js';
 import { Edits } from './edits.js';
 import type { NextHop } from './next-hop.js';
@@ -64,7 +68,7 @@ const STATUS_OK = 0;
 /** Longest datagram: the answer whose To an ACK takes. */
 const MESSAGE_BYTES_MAX = 65_535;
 /** What an ACK or CANCEL adds to the copy's header fields. */
-const REQUEST_BYTES = 1_024;
+const REQUEST_BYTES = 1_024 + REASONS_BYTES_MAX;
 const EDITS_TOO_MANY = 6;
 
 export class Downstream {
@@ -72,14 +76,16 @@ export class Downstream {
   private readonly observer: ProxyObserver;
   private readonly out: Outgoing;
   private readonly edits: Edits;
+  private readonly reasons: CancelReasons;
   /** Place 1 of the parking: a copy that went out, looked at again. */
   private readonly copy: Message;
 
-  constructor(w: Workspace, observer: ProxyObserver) {
+  constructor(w: Workspace, observer: ProxyObserver, reasons: CancelReasons) {
     this.w = w;
     this.observer = observer;
     this.out = new Outgoing(w.native, w.x, w.scratch);
     this.edits = new Edits(w.scratch);
+    this.reasons = reasons;
     this.copy = w.newMessage();
   }
 
@@ -101,7 +107,7 @@ export class Downstream {
       cseq,
     );
     if (recordRoutes < 0) return EDITS_TOO_MANY;
-    this.edits.finish(x);
+    this.edits.finish(x, passage.message);
     const b = branchAt(branch);
     for (let word = b; word < b + BRANCH_WORDS; word++) x[word] = 0;
     x[b + B_FLOW] = hop.flow;
@@ -149,20 +155,21 @@ export class Downstream {
     return true;
   }
 
-  /** Cancels every branch that has no final answer. */
-  cancelPending(): void {
+  /** Cancels every branch that has no final answer; `cause` says why (see cancel-reason.ts). */
+  cancelPending(cause: number): void {
     const x = this.w.x;
     for (let n = 0; n < x[T_BRANCH_COUNT]!; n++) {
       const state = x[branchAt(n) + B_STATE]!;
-      if (state === BRANCH_CALLING || state === BRANCH_PROCEEDING) this.cancel(n);
+      if (state === BRANCH_CALLING || state === BRANCH_PROCEEDING) this.cancel(n, cause);
     }
   }
 
-  /** Cancels a branch: at once if it gave a provisional answer, else when one comes. */
-  cancel(branch: number): void {
+  /** Cancels a branch: at once if it gave a provisional answer, else when one comes, and then for the first `cause`. */
+  cancel(branch: number, cause: number): void {
     const x = this.w.x;
     const b = branchAt(branch);
     if (x[T_METHOD] !== M_INVITE || (x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0) return;
+    if (x[b + B_CANCEL_CAUSE] === CAUSE_NONE) x[b + B_CANCEL_CAUSE] = cause;
     if (x[b + B_STATE] !== BRANCH_PROCEEDING) {
       x[b + B_FLAGS] = x[b + B_FLAGS]! | B_CANCEL_WANTED;
       return;
@@ -214,7 +221,10 @@ export class Downstream {
     this.lineAt(copy, W_CALL_ID_OFF);
     out.text('CSeq: ');
     out.message(copy, copy.word(W_CSEQ_OFF), copy.word(W_CSEQ_LEN));
-    out.text(` ${method}\r\nContent-Length: 0\r\n\r\n`);
+    out.text(` ${method}\r\n`);
+    if (answer === null)
+      out.literal(this.reasons.linesFor(x[T_INDEX]!, x[T_GENERATION]!, x[b + B_CANCEL_CAUSE]!));
+    out.text('Content-Length: 0\r\n\r\n');
     out.send();
     w.count(COUNTERS.forwardedRequests);
   }

@@ -2,15 +2,18 @@
  * The edits that make a forwarded copy of a request: sorted splices, and their text in one run.
  *
  * Text is written to the scratch as each edit is added; only if the order of the message differs from the order of
- * writing is it gathered once more.
+ * writing is it gathered once more.  A branch keeps at most EDITS_MAX edits: of more, the last become one, which carries the bytes of
+ * the message between them.
  */
 import type { Scratch } from '../memory/shard-memory.js';
-import { X_ARGS } from '../memory/words.js';
+import { constant, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
 import type { Outgoing } from './outgoing.js';
 
-/** Same bound as the core's. */
-const EDITS_MAX = 32;
+/** What a branch keeps at most: the core's bound. */
+const EDITS_MAX = constant('EditsMax');
+/** What one copy may ask for: each header field that the parser tells apart removed or changed, and what a proxy adds. */
+const EDITS_ASKED_MAX = 1_024;
 
 export class Edits {
   count = 0;
@@ -18,10 +21,10 @@ export class Edits {
   textAt = 0;
   textLength = 0;
 
-  private readonly offset = new Int32Array(EDITS_MAX);
-  private readonly drop = new Int32Array(EDITS_MAX);
-  private readonly at = new Int32Array(EDITS_MAX);
-  private readonly length = new Int32Array(EDITS_MAX);
+  private readonly offset = new Int32Array(EDITS_ASKED_MAX);
+  private readonly drop = new Int32Array(EDITS_ASKED_MAX);
+  private readonly at = new Int32Array(EDITS_ASKED_MAX);
+  private readonly length = new Int32Array(EDITS_ASKED_MAX);
   private readonly scratch: Scratch;
   private open = 0;
 
@@ -46,7 +49,7 @@ export class Edits {
 
   /** Adds an edit whose text stands anywhere in the memory; equal offsets keep the order of adding. */
   addText(offset: number, drop: number, at: number, length: number): boolean {
-    if (this.count === EDITS_MAX) return false;
+    if (this.count === EDITS_ASKED_MAX) return false;
     let n = this.count++;
     while (n > 0 && this.offset[n - 1]! > offset) {
       this.offset[n] = this.offset[n - 1]!;
@@ -82,8 +85,9 @@ export class Edits {
     return this.addText(offset, drop, 0, 0);
   }
 
-  /** Writes the list to the arguments of transactionAddBranch. */
-  finish(x: Uint32Array): void {
+  /** Writes the list to the arguments of transactionAddBranch; `message` is what the edits are of. */
+  finish(x: Uint32Array, message: Message): void {
+    if (this.count > EDITS_MAX) this.join(message);
     x[X_ARGS] = this.count;
     let arg = X_ARGS + 1;
     let inOrder = true;
@@ -110,8 +114,27 @@ export class Edits {
     this.textAt = start;
   }
 
+  /** The last edits become one: their text, and what stands between them in the message. */
+  private join(message: Message): void {
+    const first = EDITS_MAX - 1;
+    const { scratch } = this;
+    const start = scratch.at;
+    const from = this.offset[first]!;
+    let end = from;
+    for (let n = first; n < this.count; n++) {
+      scratch.copy(message.at + end, this.offset[n]! - end);
+      scratch.copy(this.at[n]!, this.length[n]!);
+      end = this.offset[n]! + this.drop[n]!;
+    }
+    this.drop[first] = end - from;
+    this.at[first] = start;
+    this.length[first] = scratch.at - start;
+    this.count = EDITS_MAX;
+  }
+
   /** The edits applied, as pieces of an outgoing message: for a copy that no transaction keeps. */
   apply(message: Message, out: Outgoing): void {
+    if (this.count > EDITS_MAX) this.join(message);
     let from = 0;
     for (let n = 0; n < this.count; n++) {
       out.message(message, from, this.offset[n]! - from);

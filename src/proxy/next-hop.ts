@@ -44,10 +44,16 @@ export class NextHop {
   private readonly knownAddress = new Address();
   private knownPort = 0;
 
-  /** Finds the hop of one target; `target` null: the request's own R-URI. */
-  find(w: Workspace, resolver: NameResolver, passage: Passage, target: string | null): number {
+  /** Finds the hop of one target; `target` null: the request's own R-URI; `destination`: what overrides Route and target. */
+  find(
+    w: Workspace,
+    resolver: NameResolver,
+    passage: Passage,
+    target: string | null,
+    destination: string | null,
+  ): number {
     const message = passage.message;
-    if (passage.destination !== null) return this.findText(w, resolver, message.flow, passage.destination);
+    if (destination !== null) return this.findText(w, resolver, message.flow, destination);
     const route = nextRoute(passage);
     if (route >= 0) {
       return this.fromUri(

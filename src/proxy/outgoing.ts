@@ -96,6 +96,13 @@ export class Outgoing {
     this.piece(at, this.scratch.at - at);
   }
 
+  /** Adds bytes from elsewhere. */
+  literal(bytes: Uint8Array): void {
+    const at = this.scratch.at;
+    this.scratch.literal(bytes);
+    this.piece(at, this.scratch.at - at);
+  }
+
   /** Queues it.  Status of the native call. */
   send(): number {
     return this.native.send();

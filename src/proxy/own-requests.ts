@@ -5,6 +5,7 @@
  * successor go the way of any branch.  Final answers are told to the observer.  What is asked for here may be asked in the
  * middle of another transaction's work: the registers are as before when a call returns.
  */
+
 import {
   B_ADDRESS0,
   B_FLAGS,
@@ -91,6 +92,7 @@ import {
   T_SETTLED,
   T_SUSPENDED,
 } from '../transaction/states.js';
+import { CAUSE_NONE } from './cancel-reason.js';
 import { branchAt, type Downstream } from './downstream.js';
 import { Edits } from './edits.js';
 import { HOP_FOUND, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
@@ -250,7 +252,7 @@ export class OwnRequests {
     bindUpstream(w, ended);
     x[T_FLAGS] = (x[T_FLAGS]! & ~T_FAILS_OVER) | T_CANCELLED;
     x[T_ROUTE_DUE] = 0;
-    this.down.cancelPending();
+    this.down.cancelPending(CAUSE_NONE);
     this.up.answer(ended, code, reason);
     w.native.transactionStore();
     return true;
@@ -373,7 +375,7 @@ export class OwnRequests {
     writeVia(scratch, x, w.sockets.of(hop.flow), w.owner, 0);
     const via = message.word(W_VIA_LINE_OFF);
     edits.add(via, message.word(W_VIA_LINE_END) - via);
-    edits.finish(x);
+    edits.finish(x, message);
     const status = native.transactionAddBranch(edits.textAt, edits.textLength, 1);
     scratch.at = mark;
     if (status !== STATUS_OK) return false;
@@ -443,7 +445,7 @@ export class OwnRequests {
       w.count(COUNTERS.repliesAbsorbed);
     } else if (code < 200) {
       this.settle();
-      if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(0);
+      if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(0, CAUSE_NONE);
     } else {
       if (answer === ANSWER_PASSED_WITH_ACK) this.down.sendAck(0, message);
       if (isInvite && code < 300) this.accepted(message);

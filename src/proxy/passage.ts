@@ -5,8 +5,8 @@
  */
 import type { Message } from '../sip/message.js';
 
-/** Header fields a route may add to, or take out of, one request. */
-export const HEADER_EDITS_MAX = 16;
+/** Header lines that routes may add to one request, and to its replies: bytes of each. */
+export const HEADERS_ADDED_BYTES_MAX = 16_384;
 /** What an AVP holds. */
 export type AvpValue = string | number;
 /** Targets of one fork, the first included. */
@@ -34,6 +34,8 @@ export class Passage {
   /** Next hop that overrides Route and R-URI ($du). */
   destination: string | null = null;
   readonly targets: string[] = [];
+  /** Next hop of each of `targets`; null: as Route and its URI say. */
+  readonly targetDestinations: (string | null)[] = [];
 
   /** Max-Forwards to send; 0: one less than received. */
   maxForwards = 0;
@@ -49,6 +51,10 @@ export class Passage {
 
   readonly headersAppended: string[] = [];
   readonly headersRemoved: number[] = [];
+  /** A header edit could not be done, so the request must not be forwarded half edited. */
+  editRefused = false;
+  /** Whole header lines for our own replies (append_to_reply). */
+  replyLines = '';
 
   /** Header lines that answer a challenge, and the CSeq number to send (0: as received): for the next branches alone. */
   readonly credentials: string[] = [];
@@ -90,7 +96,10 @@ export class Passage {
     this.answerPort = 0;
     this.requestUri = null;
     this.destination = null;
-    if (this.targets.length > 0) this.targets.length = 0;
+    if (this.targets.length > 0) {
+      this.targets.length = 0;
+      this.targetDestinations.length = 0;
+    }
     this.maxForwards = 0;
     this.recordRoute = false;
     this.recordRouteParams = '';
@@ -100,6 +109,8 @@ export class Passage {
     this.looseRouted = false;
     if (this.headersAppended.length > 0) this.headersAppended.length = 0;
     if (this.headersRemoved.length > 0) this.headersRemoved.length = 0;
+    this.editRefused = false;
+    this.replyLines = '';
     if (this.credentials.length > 0) this.credentials.length = 0;
     this.cseq = 0;
     this.onReply = 0;

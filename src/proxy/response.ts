@@ -1,6 +1,7 @@
 /**
  * Answers of branches: matched, gathered, the best chosen and sent upstream.  [RFC 3261 16.7]
  */
+
 import {
   B_ADDRESS0,
   B_CODE,
@@ -63,6 +64,7 @@ import {
   T_FAILS_OVER,
   T_HAD_6XX,
 } from '../transaction/states.js';
+import { CAUSE_NONE } from './cancel-reason.js';
 import { Decisions } from './decisions.js';
 import { branchAt, type Downstream } from './downstream.js';
 import type { OwnRequests } from './own-requests.js';
@@ -190,7 +192,7 @@ export class Responses {
     const x = this.w.x;
     const b = branchAt(branch);
     if (code < 200) {
-      if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(branch);
+      if ((x[b + B_FLAGS]! & B_CANCEL_WANTED) !== 0) this.down.cancel(branch, CAUSE_NONE);
       // A request that is no INVITE gets no provisional answer but 100.  [RFC 4320 4.1]
       if (kept && code > 100 && x[T_STATE] === SERVER_PROCEEDING && x[T_KIND] === KIND_INVITE_SERVER) {
         this.tellNumber(message, b);
@@ -205,7 +207,7 @@ export class Responses {
       }
       this.tellNumber(message, b);
       this.up.pass(message, code, b);
-      this.down.cancelPending();
+      this.down.cancelPending(code);
       return;
     }
     if ((x[b + B_FLAGS]! & B_TIMED_OUT) !== 0) {
@@ -232,7 +234,7 @@ export class Responses {
     if (x[T_STATE] !== SERVER_PROCEEDING) return;
     if (code >= 600 && (x[T_FLAGS]! & T_HAD_6XX) === 0) {
       x[T_FLAGS] = x[T_FLAGS]! | T_HAD_6XX;
-      this.down.cancelPending();
+      this.down.cancelPending(code);
     }
     if (!this.allEnded()) {
       if (message !== null) this.up.keep(message, branch);
@@ -389,7 +391,7 @@ export class Responses {
     const isInvite = x[T_METHOD] === M_INVITE;
     if (isInvite && x[b + B_STATE] === BRANCH_PROCEEDING && (x[T_FLAGS]! & T_CANCELLED) === 0) {
       x[b + B_FLAGS] = x[b + B_FLAGS]! | B_TIMED_OUT;
-      this.down.cancel(branch);
+      this.down.cancel(branch, CAUSE_NONE);
       return;
     }
     this.lost(branch, (x[T_FLAGS]! & T_CANCELLED) !== 0 ? 487 : 408);

@@ -14,6 +14,7 @@ import type { TimerParams, Timers } from '../transaction/timers.js';
 import { timersOf } from '../transaction/timers.js';
 import type { ListenAddress } from '../transport/sockets.js';
 import { Sockets } from '../transport/sockets.js';
+import type { CancelReasonParams } from './cancel-reason.js';
 
 /** Where faults are told, once a minute each. */
 export interface Faults {
@@ -22,7 +23,7 @@ export interface Faults {
 }
 
 export type ProxyParams = {
-  readonly tm: TimerParams;
+  readonly tm: TimerParams & CancelReasonParams;
   readonly rr: {
     readonly enable_full_lr: number;
     readonly append_fromtag: number;

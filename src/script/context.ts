@@ -14,9 +14,9 @@ import type { ProxyCore } from '../proxy/core.js';
 import { branchAt } from '../proxy/downstream.js';
 import { parseUriOf } from '../proxy/loose-route.js';
 import type { AvpValue, Passage } from '../proxy/passage.js';
-import { HEADER_EDITS_MAX, TARGETS_MAX } from '../proxy/passage.js';
+import { HEADERS_ADDED_BYTES_MAX, TARGETS_MAX } from '../proxy/passage.js';
 import { readSender } from '../proxy/via.js';
-import { headerId } from '../sip/headers.js';
+import { headerId, headerLines } from '../sip/headers.js';
 import type { Message } from '../sip/message.js';
 import { parseUri } from '../sip/uri.js';
 import {
@@ -579,26 +579,39 @@ export class RequestContext extends MessageContext {
 
   // -- header edits --------------------------------------------------------------------------------------------------
 
-  /** Adds a header line to the copies that go out; the line end may be left out. */
+  /**
+   * Adds header lines to the copies that go out; the last line end may be left out.  False: they are too many, and the request is not
+   * forwarded without them (500).
+   */
   append_hf(line: string): boolean {
-    const { headersAppended } = this.passage;
-    if (headersAppended.length === HEADER_EDITS_MAX) return false;
-    const whole = line.endsWith('\r\n') ? line : `${line}\r\n`;
-    if (!/^[!-9;-~]+[ \t]*:[^\r\n]*\r\n$/.test(whole))
-      throw new TypeError(`not a header line: ${JSON.stringify(line)}`);
+    const { passage } = this;
+    const { headersAppended } = passage;
+    const whole = checkHeaderLines(line);
+    const bytes = headersAppended.reduce((sum, one) => sum + one.length, whole.length);
+    if (bytes > HEADERS_ADDED_BYTES_MAX) {
+      passage.editRefused = true;
+      return false;
+    }
     headersAppended.push(whole);
     return true;
   }
 
-  /** Takes every header field with this name out of the copies.  False: there is none. */
+  /** Takes every header field with this name out of the copies, however many, those that a route added too.  False: there is none. */
   remove_hf(name: string): boolean {
-    const { headersRemoved } = this.passage;
+    const { headersAppended, headersRemoved } = this.passage;
+    let found = false;
+    for (let n = headersAppended.length - 1; n >= 0; n--) {
+      const rest = withoutField(headersAppended[n]!, name);
+      if (rest === headersAppended[n]) continue;
+      found = true;
+      if (rest === '') headersAppended.splice(n, 1);
+      else headersAppended[n] = rest;
+    }
     const before = headersRemoved.length;
     for (let n = this.findHeader(name, 0); n >= 0; n = this.findHeader(name, n + 1)) {
-      if (headersRemoved.length === HEADER_EDITS_MAX) return false;
       if (!headersRemoved.includes(n)) headersRemoved.push(n);
     }
-    return headersRemoved.length > before;
+    return found || headersRemoved.length > before;
   }
 
   // -- routing -------------------------------------------------------------------------------------------------------
@@ -622,11 +635,16 @@ export class RequestContext extends MessageContext {
     return true;
   }
 
-  /** Adds a target to the fork; without a URI, the R-URI as it is now. */
-  append_branch(uri: string = this.$ru): boolean {
-    const { targets } = this.passage;
+  /**
+   * Adds a target to the fork; without a URI, the R-URI as it is now with the next hop as it is now ($du).
+   *
+   * @param nextHop next hop of this target, null: as Route and its URI say
+   */
+  append_branch(uri?: string, nextHop: string | null = uri === undefined ? this.$du : null): boolean {
+    const { targets, targetDestinations } = this.passage;
     if (targets.length >= TARGETS_MAX - 1) return false;
-    targets.push(checkUri(uri));
+    targets.push(checkUri(uri ?? this.$ru));
+    targetDestinations.push(nextHop === null ? null : checkUri(nextHop));
     return true;
   }
 
@@ -668,11 +686,11 @@ export class RequestContext extends MessageContext {
 
   // -- answers -------------------------------------------------------------------------------------------------------
 
-  /** Answers; in the transaction if there is one.  `extra` is whole header lines. */
+  /** Replies; in the transaction if there is one.  `extra` is header lines, the last line end may be left out. */
   send_reply(code: number, reason: string, extra = ''): boolean {
     if (this.waiting) return this.late(() => this.send_reply(code, reason, extra), false);
     checkReply(code, reason);
-    return this.s.core.reply(this.passage, code, reason, extra);
+    return this.s.core.reply(this.passage, code, reason, this.passage.replyLines + checkReplyLines(extra));
   }
 
   /** Whether this request has its final answer, by us. */
@@ -680,15 +698,24 @@ export class RequestContext extends MessageContext {
     return this.passage.answered;
   }
 
-  /** Answers without making a transaction. */
-  sl_send_reply(code: number, reason: string): boolean {
-    return this.send_reply(code, reason);
+  /** Adds header lines to each reply of ours to this request.  [Kamailio's textops] */
+  append_to_reply(lines: string): boolean {
+    const { passage } = this;
+    const whole = checkReplyLines(lines);
+    if (passage.replyLines.length + whole.length > HEADERS_ADDED_BYTES_MAX) return false;
+    passage.replyLines += whole;
+    return true;
+  }
+
+  /** Replies without making a transaction. */
+  sl_send_reply(code: number, reason: string, extra = ''): boolean {
+    return this.send_reply(code, reason, extra);
   }
 
   /** Answers in the transaction, which is made if there is none. */
-  t_reply(code: number, reason: string): boolean {
-    if (this.waiting) return this.late(() => this.t_reply(code, reason), false);
-    return this.s.core.newTransaction(this.passage) && this.send_reply(code, reason);
+  t_reply(code: number, reason: string, extra = ''): boolean {
+    if (this.waiting) return this.late(() => this.t_reply(code, reason, extra), false);
+    return this.s.core.newTransaction(this.passage) && this.send_reply(code, reason, extra);
   }
 
   // -- dialogs -------------------------------------------------------------------------------------------------------
@@ -1054,6 +1081,36 @@ function checkUri(uri: string): string {
     throw new TypeError(`not a URI: ${JSON.stringify(uri)}`);
   }
   return uri;
+}
+
+/** Header lines without those of one field, whichever way its name is written. */
+function withoutField(lines: string, name: string): string {
+  const id = headerId(name);
+  const isField = (line: string): boolean => {
+    const written = line.slice(0, line.indexOf(':')).trim();
+    return id === HDR_OTHER ? written.toLowerCase() === name.toLowerCase() : headerId(written) === id;
+  };
+  return lines
+    .split(/(?<=\r\n)/)
+    .filter((line) => !isField(line))
+    .join('');
+}
+
+function checkHeaderLines(text: string): string {
+  const whole = headerLines(text);
+  if (whole === null || whole === '') throw new TypeError(`not header lines: ${JSON.stringify(text)}`);
+  return whole;
+}
+
+/** Fields that a reply repeats from its request, or that end it. */
+const OWNED_BY_REPLY = /^(?:via|v|from|f|to|t|call-id|i|cseq|content-length|l)[ \t]*:/im;
+
+function checkReplyLines(text: string): string {
+  if (text === '') return '';
+  const whole = checkHeaderLines(text);
+  if (OWNED_BY_REPLY.test(whole))
+    throw new TypeError(`a reply has these from its request: ${JSON.stringify(text)}`);
+  return whole;
 }
 
 function checkReply(code: number, reason: string): void {

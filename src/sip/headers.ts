@@ -63,6 +63,20 @@ const ID_BY_NAME: ReadonlyMap<string, number> = new Map(
   ),
 );
 
+/** Header lines that somebody adds to one message: bytes. */
+export const HEADER_LINES_BYTES_MAX = 8_192;
+const HEADER_LINES = /^(?:[A-Za-z0-9\-.!%*_+`'~]+[ \t]*:[^\r\n\0]*\r\n)*$/;
+
+/**
+ * Header lines as people write them, with the last line end put right.
+ *
+ * @returns null for what is no whole header lines, or longer than HEADER_LINES_BYTES_MAX
+ */
+export function headerLines(text: string): string | null {
+  const whole = text === '' || text.endsWith('\r\n') ? text : `${text}\r\n`;
+  return whole.length <= HEADER_LINES_BYTES_MAX && HEADER_LINES.test(whole) ? whole : null;
+}
+
 /** The id (HDR_*) of a header field's name, long or compact, in any case; HDR_OTHER if the parser knows no such name. */
 export function headerId(name: string): number {
   return ID_BY_NAME.get(name.toLowerCase()) ?? words.HDR_OTHER;

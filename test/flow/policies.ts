@@ -247,6 +247,63 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** A trust boundary: these fields do not cross it, however many there are; the failure route takes its own mark off again. */
+  boundary: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.remove_hf('X-Mark');
+      r.remove_hf('X-Internal-Account');
+      r.append_hf('X-Try: first\r\nX-Policy: kept');
+      r.t_on_failure('again');
+      r.t_relay();
+    },
+    failure: {
+      again(f) {
+        f.remove_hf('X-Try');
+        f.append_hf('X-Second: yes');
+        f.$du = BACKUP;
+        f.t_relay();
+      },
+    },
+  })),
+
+  /** What cannot be added is not left out: the request is refused. */
+  too_much: policy(() => ({
+    request(r) {
+      for (let n = 0; n < 3; n++) r.append_hf(`X-Long: ${'x'.repeat(8_000)}`);
+      r.t_relay();
+    },
+  })),
+
+  /** Refusals that say more, with and without a transaction. */
+  refuses: policy(() => ({
+    request(r) {
+      if (r.is_method('ACK')) return;
+      r.append_to_reply('X-Node: one');
+      if (r.is_method('INVITE')) r.t_reply(503, 'Full', 'Retry-After: 7');
+      else r.sl_send_reply(503, 'Full', 'Retry-After: 7\r\nX-Why: load\r\n');
+    },
+  })),
+
+  /** A next hop for each target, one of them chosen by the branch route. */
+  next_hops: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      r.$du = 'sip:192.0.2.20';
+      r.append_branch('sip:team@example.com', 'sip:192.0.2.30');
+      r.append_branch('sip:team@example.com', 'sip:192.0.2.99');
+      r.t_on_branch('third');
+      r.t_relay();
+    },
+    branch: {
+      third(b) {
+        b.append_hf(`X-Branch: ${b.$T_branch_idx}`);
+        if (b.$T_branch_idx === 2) b.$du = 'sip:192.0.2.40';
+      },
+    },
+  })),
+
   /** What the proxy changes itself is removed too, and Max-Forwards written anew. */
   strips: policy(() => ({
     request(r) {

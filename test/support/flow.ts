@@ -401,6 +401,7 @@ export class World {
       assert.equal(tracker.remembered, 0, 'calls that a tracker still remembers');
       assert.equal(runner.transactionsWithValues, 0, 'values of transactions left');
       assert.equal(core.responses.decisions.size, 0, 'decisions of routes left');
+      assert.equal(core.reasons.size, 0, 'reasons of CANCELs left');
     }
   }
 }

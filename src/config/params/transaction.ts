@@ -1,5 +1,5 @@
-/** Timers of transactions, all in milliseconds.  [RFC 3261 17, RFC 6026] */
-import { milliseconds } from '../param.js';
+/** Timers of transactions, all in milliseconds, and what their requests say.  [RFC 3261 17, RFC 6026, RFC 3326] */
+import { integer, milliseconds } from '../param.js';
 
 export const transactionParams = {
   retr_timer1: milliseconds({
@@ -36,5 +36,19 @@ export const transactionParams = {
     max: 600_000,
     section: 'RFC 3261 17.2, RFC 6026',
     doc: 'How long a finished transaction stays to absorb copies; more than retr_timer2.',
+  }),
+  local_cancel_reason: integer({
+    default: 1,
+    min: 0,
+    max: 1,
+    section: 'RFC 3326',
+    doc: 'Whether the CANCEL of a branch says in a Reason that another branch answered, or refused for all.',
+  }),
+  e2e_cancel_reason: integer({
+    default: 1,
+    min: 0,
+    max: 1,
+    section: 'RFC 3326',
+    doc: "Whether the Reason header fields of the caller's CANCEL go on to the branches.",
   }),
 } as const;
