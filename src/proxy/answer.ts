@@ -27,23 +27,35 @@ import type { Passage } from './passage.js';
 import { mendViaInAnswer } from './via.js';
 import type { Workspace } from './workspace.js';
 
-/** Reason phrases of the codes we send by ourselves.  [RFC 3261 21, RFC 5393] */
+/** Reason phrases of the codes we send by ourselves, or in place of an answer that cannot go up.  [RFC 3261 21, RFC 5393] */
 const REASONS: Readonly<Record<number, string>> = {
   200: 'OK',
+  300: 'Multiple Choices',
+  301: 'Moved Permanently',
+  302: 'Moved Temporarily',
   400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  407: 'Proxy Authentication Required',
   408: 'Request Timeout',
+  410: 'Gone',
   416: 'Unsupported URI Scheme',
   420: 'Bad Extension',
   440: 'Max-Breadth Exceeded',
   478: 'Unresolvable Destination',
+  480: 'Temporarily Unavailable',
   481: 'Call/Transaction Does Not Exist',
   482: 'Loop Detected',
   483: 'Too Many Hops',
+  484: 'Address Incomplete',
+  486: 'Busy Here',
   487: 'Request Terminated',
+  488: 'Not Acceptable Here',
   500: 'Server Internal Error',
   503: 'Service Unavailable',
+  504: 'Server Time-out',
   505: 'Version Not Supported',
   513: 'Message Too Large',
   600: 'Busy Everywhere',

@@ -167,16 +167,23 @@ export class Responses {
     if (!name.read(message.bytes, at, message.word(W_VIA_BRANCH_LEN))) return -1;
     if (w.native.transactionLoad(name.index, name.generation) !== STATUS_OK) return -1;
     const x = w.x;
-    const isOwn = x[T_KIND] === KIND_CLIENT;
-    // Ours alone stands on an answer to a request of our own; below it stands the sender's on others.  [8.1.3.3, 16.7]
-    if (isOwn !== (message.word(W_VIA_COUNT) === 1)) return -1;
     if (x[T_LOOP_HASH] !== name.hash || name.branch >= x[T_BRANCH_COUNT]!) return -1;
     // A copy may have gone out under another number than its request came with.
     const sent = x[branchAt(name.branch) + B_CSEQ_SENT]! || x[T_CSEQ];
     if (sent !== message.word(W_CSEQ_NUMBER)) return -1;
     const method = message.word(W_CSEQ_METHOD);
     if (method !== x[T_METHOD] && (method !== M_CANCEL || x[T_METHOD] !== M_INVITE)) return -1;
-    return name.branch;
+    return this.hasItsVias(message, method) ? name.branch : -1;
+  }
+
+  /**
+   * Ours alone stands on an answer to a request of our own, a CANCEL too; below it stands the sender's on others.  Of
+   * those a negative answer to an INVITE counts without it: it wants its ACK.  [8.1.3.3, 9.1, 16.7, 17.1.1.3]
+   */
+  private hasItsVias(message: Message, method: number): boolean {
+    const isAlone = message.word(W_VIA_COUNT) === 1;
+    if (this.w.x[T_KIND] === KIND_CLIENT || method === M_CANCEL) return isAlone;
+    return !isAlone || (method === M_INVITE && message.code >= 300);
   }
 
   /** Runs the reply routes; false: the answer is dropped. */
@@ -215,8 +222,10 @@ export class Responses {
       this.negative(null, branch, 408);
       return;
     }
+    // Without the sender's Via it cannot go up: an answer of our own says the same.
+    const passes = message.word(W_VIA_COUNT) > 1;
     if (code === 408 && x[T_KIND] !== KIND_INVITE_SERVER) this.silent(branch);
-    else this.negative(message, branch, code);
+    else this.negative(passes ? message : null, branch, code);
   }
 
   /** An INVITE that went out under another number has a dialog now. */

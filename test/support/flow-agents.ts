@@ -304,7 +304,10 @@ export class Agent {
     const body = edit.body ?? (request.method === 'INVITE' && (status === 200 || status === 183) ? SDP : '');
     return [
       `SIP/2.0 ${status} ${REASONS[status] ?? 'Some Reason'}`,
-      ...request.all('via').map((via) => `Via: ${via}`),
+      ...request
+        .all('via')
+        .slice(0, Number(edit.value('vias') ?? Number.POSITIVE_INFINITY))
+        .map((via) => `Via: ${via}`),
       ...(makesDialog ? request.all('record-route').map((one) => `Record-Route: ${one}`) : []),
       `From: ${request.header('from')}`,
       `To: ${request.header('to')}${asksTag ? `;tag=${tag}` : ''}`,
@@ -382,7 +385,7 @@ class Changes {
   constructor(words: readonly string[]) {
     this.#words = words;
     for (const word of words) {
-      if (!/^(again|initial|(to|for|uri|branch|cseq|tag|body|without|from) \S+|[A-Za-z-]+: .+)$/.test(word)) {
+      if (!/^(again|initial|(to|for|uri|branch|cseq|tag|body|without|from|vias) \S+|[A-Za-z-]+: .+)$/.test(word)) {
         throw new Error(`"${word}" is nothing an agent can do`);
       }
     }
