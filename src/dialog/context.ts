@@ -41,6 +41,9 @@ export class DialogContext {
   hasTransaction = false;
   /** This message is an INVITE that comes by again. */
   spiral = false;
+  /** The dialog in which we made this message ourselves, by way of this proxy; index 0: somebody else did. */
+  madeIndex = 0;
+  madeGeneration = 0;
   /** This message, a BYE, ended its dialog. */
   ended = false;
   /** The transaction of this message names the dialog. */
@@ -92,6 +95,8 @@ export class DialogContext {
     this.owedCallback = 0;
     this.hasTransaction = false;
     this.spiral = false;
+    this.madeIndex = 0;
+    this.madeGeneration = 0;
     this.ended = false;
     this.linked = false;
     this.cookieOwed = false;
@@ -111,6 +116,13 @@ export class DialogContext {
     if (this.timeoutRoute !== '') this.timeoutRoute = '';
     if (this.joins.length > 0) this.joins.length = 0;
     if (this.variables.length > 0) this.variables.length = 0;
+  }
+
+  /** The message is one that we made in the dialog that it belongs to. */
+  get isOurs(): boolean {
+    return (
+      this.madeIndex !== 0 && this.madeIndex === this.ownIndex && this.madeGeneration === this.ownGeneration
+    );
   }
 
   /** The message belongs to this dialog. */

@@ -50,7 +50,7 @@ export class Numbers {
 
   /** The number under which a request of the context's dialog goes on; 0: as received. */
   mapped(context: DialogContext, message: Message, received: number): number {
-    if (this.ringing.size > 0) {
+    if (this.ringing.size > 0 && !context.isOurs) {
       const by = this.earlyStep(context, message);
       if (by !== 0) return received + by;
     }

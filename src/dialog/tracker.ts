@@ -127,7 +127,10 @@ export type Elsewhere = { readonly owner: number; readonly owners: Owners };
 export const TRANSACTION_MADE_DIALOG = 4;
 /** The transaction is that of the BYE that ended the dialog. */
 export const TRANSACTION_ENDED_DIALOG = 8;
-/** The request found no early or confirmed call: REQ_WITHIN was not told, nor is RESPONSE_WITHIN.  [spec 11.2] */
+/**
+ * The request found no early or confirmed call, or is our own: REQ_WITHIN was not told, nor is RESPONSE_WITHIN, and no
+ * target moves.  [spec 11.2]
+ */
 const TRANSACTION_UNTOLD = 16;
 const DIRECTION_MASK = 3;
 /** Whether there are steps is not known: the table is asked. */
@@ -279,6 +282,12 @@ export class DialogTracker implements Owners {
       // A reply travels the other way.
       if (!answersUs) context.direction = opposite(context.direction);
     }
+  }
+
+  /** The request in hand is one that we made in this dialog: it tells nothing of the side whose place we take. */
+  comesFromUs(index: number, generation: number): void {
+    this.context.madeIndex = index;
+    this.context.madeGeneration = generation;
   }
 
   /** A failure or branch route sees the dialog of the transaction in hand. */
@@ -758,6 +767,11 @@ export class DialogTracker implements Owners {
     native.count(matched === BY_COOKIE ? COUNTERS.matchedByCookie : COUNTERS.matchedByTags, 1);
     const { index, generation } = records;
     context.own(index, generation, x[D_DIRECTION]!);
+    if (context.isOurs) {
+      // Its number is the next of the side it goes to already, and what it does to the call was done when it was made.
+      context.status = x[D_STATE]!;
+      return;
+    }
     context.steps = x[D_STEPS]!;
     const waiting = context.heldMembers + context.joins.length + context.variables.length;
     if (waiting > 0 && x[D_STATE] !== DELETED) {
@@ -813,11 +827,12 @@ export class DialogTracker implements Owners {
     index: number,
     generation: number,
   ): void {
-    if (code >= 200 && code < 300) this.targets.accepted(message, direction, index, generation);
+    const isTold = (this.x[T_DIRECTION]! & TRANSACTION_UNTOLD) === 0;
+    if (isTold && code >= 200 && code < 300) this.targets.accepted(message, direction, index, generation);
     if (message.cseqMethod === M_BYE) {
       if ((this.x[T_DIRECTION]! & TRANSACTION_ENDED_DIALOG) === 0) return;
       this.callbacks.tell(DLGCB.TERMINATED_CONFIRMED, index, generation, null, message, 2);
-    } else if (code < 300 && (this.x[T_DIRECTION]! & TRANSACTION_UNTOLD) === 0) {
+    } else if (code < 300 && isTold) {
       this.callbacks.tell(DLGCB.RESPONSE_WITHIN, index, generation, null, message, 3 - direction);
     }
   }
@@ -899,7 +914,8 @@ export class DialogTracker implements Owners {
     x[T_DIALOG_GENERATION] = context.ownGeneration;
     const made = context.created ? TRANSACTION_MADE_DIALOG : 0;
     const ended = context.ended ? TRANSACTION_ENDED_DIALOG : 0;
-    const untold = context.status !== 0 && !isWithin(context.status) ? TRANSACTION_UNTOLD : 0;
+    const isUntold = context.isOurs || (context.status !== 0 && !isWithin(context.status));
+    const untold = isUntold ? TRANSACTION_UNTOLD : 0;
     x[T_DIRECTION] = context.direction | made | ended | untold;
     context.linked = true;
   }

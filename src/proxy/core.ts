@@ -16,6 +16,8 @@ import {
   T_CODE,
   T_CREATED,
   T_CSEQ,
+  T_DIALOG_GENERATION,
+  T_DIALOG_INDEX,
   T_END_DUE,
   T_FLAGS,
   T_FLOW,
@@ -290,6 +292,10 @@ export class ProxyCore {
   private route(passage: Passage): void {
     const message = passage.message;
     this.observer.begin(message);
+    const { maker } = this.loopCheck;
+    if (maker !== null && this.own.made(maker)) {
+      this.observer.comesFromUs(this.w.x[T_DIALOG_INDEX]!, this.w.x[T_DIALOG_GENERATION]!);
+    }
     const fine = this.script.request(passage);
     if (!fine) this.routeFailed(passage);
     if (passage.detached) {

@@ -100,7 +100,7 @@ import { Outgoing } from './outgoing.js';
 import { Passage } from './passage.js';
 import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
 import type { Upstream } from './upstream.js';
-import { bindUpstream, writeVia } from './via.js';
+import { type BranchName, bindUpstream, writeVia } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
 const STATUS_OK = 0;
@@ -217,6 +217,13 @@ export class OwnRequests {
   /** As many answers are awaited as can be taken in without others waiting for it. */
   get isBusy(): boolean {
     return this.fresh >= FRESH_MAX;
+  }
+
+  /** Loads the transaction that `name` is the branch of, if that is one of these; false: it is none of them. */
+  made(name: BranchName): boolean {
+    const { x, native } = this.w;
+    if (native.transactionLoad(name.index, name.generation) !== STATUS_OK) return false;
+    return x[T_KIND] === KIND_CLIENT && x[T_LOOP_HASH] === name.hash;
   }
 
   /** The request in hand is answered, rings, or had no answer in time.  What a predecessor sent was never counted. */

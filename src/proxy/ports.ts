@@ -37,6 +37,8 @@ export interface ProxyObserver {
    * @param answersUs the message answers a request of our own
    */
   begin(message: Message, answersUs?: boolean): void;
+  /** The request that begin() told of is one of our own, made in this dialog (index 0: in none): we pass it on as well. */
+  comesFromUs(index: number, generation: number): void;
   /** The route sees the dialog of the transaction in hand, whose request it runs for. */
   adopt(): void;
   /** Our own topmost Route was taken off; its URI's parameters stand at [offset, offset + length) of the message. */

@@ -20,23 +20,32 @@ const VIA_IDS_MAX = 64;
 /** Finds our own Vias in a request and tells a loop from a spiral. */
 export class LoopCheck {
   private readonly name = new BranchName();
+  /** The branch of whoever made the request that loops() looked at last, if it reads as one of ours; else null. */
+  maker: BranchName | null = null;
+  /** How often that request came through here, as its Vias tell. */
+  passes = 0;
 
   /**
-   * True if this very request, with the fields that routing depends on unchanged, came through here before.  The hash is
-   * keyed, so that a branch with its value is one that we made.
+   * True if this very request, with the fields that routing depends on unchanged, was forwarded here before.  The hash is
+   * keyed, so that a branch with its value is one that we made.  The last Via is that of who made the request, which it
+   * may well send by way of itself: only what was forwarded can loop.  [16.3 step 4]
    *
    * @param hash the request's loop hash
    */
   loops(message: Message, hash: number): boolean {
-    const vias = Math.min(message.word(W_VIA_COUNT), VIA_IDS_MAX);
+    const { name } = this;
+    const vias = message.word(W_VIA_COUNT);
+    const looked = Math.min(vias, VIA_IDS_MAX);
     let item = this.firstVia(message);
-    for (let n = 0; n < vias; n++) {
-      const found = this.name.read(
-        message.bytes,
-        message.at + message.itemUriOffset(item),
-        message.itemUriLength(item),
-      );
-      if (found && this.name.hash === hash) return true;
+    this.maker = null;
+    this.passes = 0;
+    for (let n = 0; n < looked; n++) {
+      const at = message.at + message.itemUriOffset(item);
+      if (name.read(message.bytes, at, message.itemUriLength(item))) {
+        if (n === vias - 1) this.maker = name;
+        else if (name.hash === hash) return true;
+        this.passes++;
+      }
       item = message.itemNext(item);
       if (item === 0) break;
     }

@@ -385,7 +385,9 @@ class Changes {
   constructor(words: readonly string[]) {
     this.#words = words;
     for (const word of words) {
-      if (!/^(again|initial|(to|for|uri|branch|cseq|tag|body|without|from|vias) \S+|[A-Za-z-]+: .+)$/.test(word)) {
+      if (
+        !/^(again|initial|(to|for|uri|branch|cseq|tag|body|without|from|vias) \S+|[A-Za-z-]+: .+)$/.test(word)
+      ) {
         throw new Error(`"${word}" is nothing an agent can do`);
       }
     }

@@ -84,6 +84,8 @@ export class World {
   readonly agents = new Map<string, Agent>();
   /** What left and was not taken by an expectation. */
   readonly left: Datagram[] = [];
+  /** What the proxy sent to itself. */
+  readonly toItself: WireMessage[] = [];
   /** Event routes that ran, by call. */
   readonly events: { readonly call: string; readonly event: string }[] = [];
   nowMs = 0;
@@ -360,6 +362,8 @@ export class World {
       if (socket >= 0) {
         const worker = this.#random.below(this.config.workers);
         this.wire.put(worker, socket, ours[datagram.socket]!, datagram.bytes);
+        this.toItself.push(message);
+        this.#sources.set(message.raw, ours[datagram.socket]!);
         reflected = true;
         continue;
       }
@@ -574,6 +578,10 @@ class Player {
     const everything = [...world.agents.values()].flatMap((one) =>
       [...one.sentIn(step.call)].map((sent) => ({ agent: one, message: sent })),
     );
+    for (const one of world.toItself) {
+      if (one.status === 0 && world.callOf(one.callId) === step.call)
+        everything.push({ agent, message: one });
+    }
     const scene = {
       step,
       message,
