@@ -38,6 +38,12 @@ const ROWS = [
     minutesMax: 30,
   },
   {
+    name: 'damage',
+    proves: 'a file with any bytes changed is refused, or works',
+    command: native('native/damage_test'),
+    minutesMax: 60,
+  },
+  {
     name: 'soak',
     proves: 'half an hour of calls of every kind leaves nothing behind',
     command: [NODE, 'bench/soak.mjs', '--minutes', '30'],

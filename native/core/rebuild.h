@@ -21,6 +21,11 @@ struct Rebuild {
   }
 };
 
+// attach(), before it changes a record: what cannot be so is counted as damage.  Blocks named twice are found
+// later, when they are marked.
+void check_dialogs(Rebuild& work) noexcept;
+void check_transactions(Rebuild& work) noexcept;
+
 // attach(), in this order.  A dialog's holds start at the table's own; what transactions name adds to them; a
 // deleted dialog that nobody holds is gone.  A transaction goes to whoever owns its Call-ID now,
 // one that the timer worker made to the timer worker if there is one; without Call-ID and owner it is

@@ -27,6 +27,10 @@ constexpr std::uint32_t kDialogsMin = 64, kTransactionsMin = 64, kChunksMin = 16
 constexpr std::uint64_t kBytesPerDialog = 1024,
                         kBytesPerTransaction = 1024;  // of the whole, when the pools are sized
 constexpr std::uint32_t kPoolMax = 1u << 30;
+/// A block's number has 32 bits: 128 GiB of arena, less one chunk.
+constexpr std::uint64_t kChunksMax = 0xffff'ffffull / (kChunkBytes / kBlockUnitBytes);
+/// What one owner's mailbox may take in a file that we read.
+constexpr std::uint64_t kMailboxBytesMax = 1ull << 32;
 /// What to do about a file whose calls cannot be taken over.
 constexpr char kBeginFresh[] = "begin without its calls (--segment-fresh; in a program: `fresh: true`)";
 
@@ -99,7 +103,8 @@ struct Plan {
     Plan plan =
         of(options, share(kBytesPerDialog, kDialogsMin), share(kBytesPerTransaction, kTransactionsMin), 0);
     const std::uint64_t left = bytes > plan.total ? bytes - plan.total : 0;
-    std::uint32_t chunks = static_cast<std::uint32_t>(left / (kChunkBytes + sizeof(ArenaChunk)));
+    std::uint32_t chunks =
+        static_cast<std::uint32_t>(std::min(left / (kChunkBytes + sizeof(ArenaChunk)), kChunksMax + 1));
     for (;; --chunks) {  // rounding to pages may cost a chunk
       plan = of(options, plan.dialogs_max, plan.transactions_max, chunks);
       if (plan.total <= bytes || chunks == 0) return plan;
@@ -139,6 +144,16 @@ bool check(const SegmentOptions& options, SegmentError& error) noexcept {
   return true;
 }
 
+/// What the arena cannot number is refused, not left unused.
+bool check_arena(const SegmentOptions& options, std::uint64_t bytes, SegmentError& error) noexcept {
+  if (Plan::for_bytes(options, bytes).chunks <= kChunksMax) return true;
+  error.bytes_available = bytes;
+  fail(error, Status::kOutOfRange,
+       "segment of " + std::to_string(bytes) +
+           " bytes: more than 128 GiB of it would be texts, which cannot be numbered; make it smaller");
+  return false;
+}
+
 std::string boot_id() noexcept {
   char text[40] = {};
   if (const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC); fd >= 0) {
@@ -147,6 +162,32 @@ std::string boot_id() noexcept {
     if (got > 0) text[std::strcspn(text, "\n")] = 0;
   }
   return text;
+}
+
+bool same_regions(const Region* one, const Region* other, std::uint32_t end) noexcept {
+  return std::equal(one, one + end, other, [](const Region& a, const Region& b) {
+    return a.offset == b.offset && a.bytes == b.bytes;
+  });
+}
+
+/// Everything lies where it would be laid out, and nothing counts more than there is.
+bool is_plausible(const SegmentHeader& header, std::uint64_t now_boot_ms) noexcept {
+  if (header.dialogs_max < kDialogsMin || header.dialogs_max > kPoolMax ||
+      header.transactions_max > kPoolMax || header.transactions_max < kTransactionsMin ||
+      header.chunks > kChunksMax || header.dialog_buckets != header.dialogs_max ||
+      header.transaction_buckets != header.transactions_max ||
+      header.profile_buckets != header.dialogs_max / 2 + 1 || header.mailbox_bytes > kMailboxBytesMax ||
+      header.profiles > kProfilesMax || header.sockets > kSocketsMax ||
+      header.dialog_pool.carved > header.dialogs_max ||
+      header.transaction_pool.carved > header.transactions_max || header.made_boot_ms > now_boot_ms)
+    return false;
+  Plan plan;
+  plan.dialogs_max = header.dialogs_max;
+  plan.transactions_max = header.transactions_max;
+  plan.profile_buckets = header.profile_buckets;
+  plan.chunks = header.chunks;
+  plan.place(header.hash_size);
+  return same_regions(plan.regions, header.regions, kRegionArena + 1);
 }
 
 /// A small generator for the slots' counters; its seed comes from outside.
@@ -241,7 +282,8 @@ std::uint64_t bytes_that_fit(const SegmentOptions& options, std::uint64_t availa
   const std::uint64_t bytes = wanted(options, available);
   const std::uint64_t needed = std::max(bytes, Segment::bytes_min(options));
   // A size that was asked for must be enough; the default must at least fit into half of the room.
-  if (options.bytes == 0 ? bytes >= needed : (available >= bytes && bytes >= needed)) return bytes;
+  if (options.bytes == 0 ? bytes >= needed : (available >= bytes && bytes >= needed))
+    return check_arena(options, bytes, error) ? bytes : 0;
   fail_room(error, "segment " + options.path, needed,
             options.bytes == 0 ? bytes : std::min(available, bytes));
   return 0;
@@ -406,6 +448,7 @@ std::unique_ptr<Segment> Segment::create_over(void* memory, std::size_t bytes, c
     fail_room(error, "segment too small for hash_size, workers and mailboxes", min, bytes);
     return nullptr;
   }
+  if (!check_arena(options, bytes, error)) return nullptr;
   auto segment = over(memory, bytes, options.workers);
   if (segment == nullptr) return fail(error, Status::kNoMemory, "no memory"), nullptr;
   segment->lay_out(options);
@@ -484,6 +527,11 @@ std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
   if (boot_id() != header.boot_id)
     return fail(error, Status::kNotFound, "written before the machine was started anew"), nullptr;
 
+  if (header.total_bytes > bytes)
+    return refuse("is cut: " + std::to_string(bytes) + " of " + std::to_string(header.total_bytes) +
+                  " bytes are there: " + kBeginFresh);
+  if (!is_plausible(header, options.now_boot_ms))
+    return refuse(std::string("its header is damaged: ") + kBeginFresh);
   Plan plan;
   std::copy(std::begin(header.regions), std::end(header.regions), plan.regions);
   plan.place_end(options.workers + 1, header.mailbox_bytes);
@@ -496,6 +544,15 @@ std::unique_ptr<Segment> Segment::attach_over(void* memory, std::size_t bytes, c
   header.owners = options.workers + 1;
   if (options.keep_alive_seconds != 0) header.keep_alive_seconds = options.keep_alive_seconds;
   segment->take_views();
+  for (std::uint32_t n = 0; n < kProfilesMax; ++n)  // they are read to their end
+    segment->region<ProfileName>(kRegionProfiles)[n].name[kNameBytesMax] = 0;
+  for (std::uint32_t n = 0; n < kSocketsMax; ++n)
+    segment->region<SocketName>(kRegionSockets)[n].name[kNameBytesMax] = 0;
+  const std::uint64_t begin = header.regions[kRegionDialogs].offset;
+  const std::uint64_t end = header.regions[kRegionArena].offset + header.regions[kRegionArena].bytes;
+  for (std::uint32_t thread = 0; thread < kThreadsMax; ++thread)
+    if (!segment->undo(thread).is_whole(begin, end))
+      return refuse(std::string("a change under way is damaged: ") + kBeginFresh);
   for (std::uint32_t thread = 0; thread < kThreadsMax; ++thread) segment->undo(thread).restore(bytes);
   segment->reset_derived(std::max(options.now_boot_ms, header.made_boot_ms));
   if (!segment->name(options, error) || !segment->rebuild(options.timer_worker, error)) return nullptr;
@@ -514,7 +571,9 @@ std::unique_ptr<Segment> Segment::attach(const SegmentOptions& options, SegmentE
       pread(file.get(), &header, sizeof header, 0) != sizeof header)
     return fail(error, Status::kRefused, "segment " + options.path + ": not a segment of ours"), nullptr;
   auto bytes = static_cast<std::uint64_t>(facts.st_size);
-  if (header.magic == kMagic && header.layout_version == kLayoutVersion) {
+  const bool is_cut = header.total_bytes > bytes;  // attach_over() says so
+  if (header.magic == kMagic && header.layout_version == kLayoutVersion && !is_cut &&
+      is_plausible(header, options.now_boot_ms)) {
     Plan plan;  // more workers than before need more room at the end
     std::copy(std::begin(header.regions), std::end(header.regions), plan.regions);
     plan.place_end(options.workers + 1, header.mailbox_bytes);
@@ -559,16 +618,22 @@ bool Segment::rebuild(bool timer_worker, SegmentError& error) noexcept {
   if (!marks.ready()) return fail(error, Status::kNoMemory, "no memory to attach with"), false;
   Verification found;
   Rebuild work{*this, marks, found, timer_worker};
+  const auto refuse_damage = [&] {
+    if (found.blocks == 0) return false;
+    fail(error, Status::kRefused,
+         std::to_string(found.blocks) + " records or blocks are damaged: " + kBeginFresh);
+    return true;
+  };
+  check_dialogs(work);
+  check_transactions(work);
+  if (refuse_damage()) return false;
   begin_dialogs(work);
   HOLDFAST_KILL_POINT();
   mark_transactions(work);
   HOLDFAST_KILL_POINT();
   mark_dialogs(work);
   HOLDFAST_KILL_POINT();
-  if (found.blocks != 0)
-    return fail(error, Status::kRefused,
-                std::to_string(found.blocks) + " blocks are damaged: " + kBeginFresh),
-           false;
+  if (refuse_damage()) return false;
   link_dialogs(work);
   HOLDFAST_KILL_POINT();
   link_transactions(work);

@@ -1028,6 +1028,7 @@ void begin_dialogs(Rebuild& work) noexcept {
       // Which BYEs nobody sends, the transactions tell.
       auto& numbers = *reinterpret_cast<DialogCold*>(segment.arena().bytes(record.cold));
       record.holds = (numbers.marks & kMarkEndOwed) != 0 ? 1 : 0;
+      record.due = 0;  // an ended one has none
       numbers.marks &= static_cast<std::uint8_t>(~(kMarkByeToCallerUnsent | kMarkByeToCalleeUnsent));
       if ((record.bye_owed & kCallerSide) != 0) numbers.marks |= kMarkByeToCallerUnsent;
       HOLDFAST_KILL_POINT();

@@ -647,6 +647,53 @@ struct TransactionWalk {
   Transactions view;
 };
 
+/// What a live record says could be so: each block that it names exists and is large enough.
+struct TransactionCheck {
+  TransactionWalk& walk;
+  Arena& arena;
+
+  [[nodiscard]] bool holds(Block block, std::uint32_t bytes) const noexcept {
+    return block == 0 ? bytes == 0 : arena.is_block(block, std::max(bytes, 1u));
+  }
+  [[nodiscard]] bool is_whole(std::uint32_t index) const noexcept {
+    const std::uint32_t* r = walk.view.record(index);
+    const std::uint32_t branches = r[kTBranchCount] & kCountMask, room = r[kTBranchCount] >> kRoomShift;
+    if (r[kTIndex] != index || r[kTGeneration] == 0 || r[kTKind] > kKindClient || branches > kBranchesMax ||
+        room >= kBranchesMax || r[kTDialogIndex] > walk.segment.header().dialogs_max ||
+        !holds(r[kTRequestBlock], r[kTRequestBytes]) || !holds(r[kTReplyBlock], r[kTReplyBytes]))
+      return false;
+    const std::uint32_t extras_bytes =
+        2 * room * kBranchWords * static_cast<std::uint32_t>(sizeof(std::uint32_t));
+    if (!holds(r[kTExtrasBlock], extras_bytes) || (branches > 1 && branches - 1 > room)) return false;
+    for (std::uint32_t n = 0; n < branches; ++n) {
+      const std::uint32_t* branch = walk.view.branch_words(index, n);
+      if (!holds(branch[kBReplyBlock], branch[kBReplyBytes]) || !edits_are_whole(branch, r[kTRequestBytes]))
+        return false;
+    }
+    return true;
+  }
+  [[nodiscard]] bool edits_are_whole(const std::uint32_t* branch,
+                                     std::uint32_t request_bytes) const noexcept {
+    const std::uint32_t bytes = branch[kBEditsBytes];
+    if (!holds(branch[kBEditsBlock], bytes)) return false;
+    if (branch[kBEditsBlock] == 0) return true;
+    const std::uint8_t* at = arena.bytes(branch[kBEditsBlock]);
+    std::uint32_t count = 0;
+    if (bytes < sizeof count) return false;
+    std::memcpy(&count, at, sizeof count);
+    if (count > kEditsMax || bytes - sizeof count < count * sizeof(Edit)) return false;
+    const std::span edits(reinterpret_cast<const Edit*>(at + sizeof count), count);
+    return edits_fit(edits, bytes - sizeof count - edits.size_bytes(), request_bytes);
+  }
+};
+
+void check_transactions(Rebuild& work) noexcept {
+  TransactionWalk walk(work.segment);
+  const TransactionCheck check{walk, work.segment.arena()};
+  for (std::uint32_t index = 1; index <= walk.last(); ++index)
+    if (walk.view.record(index)[kTIndex] != 0 && !check.is_whole(index)) work.found.blocks += 1;
+}
+
 void mark_transactions(Rebuild& work) noexcept {
   TransactionWalk walk(work.segment);
   for (std::uint32_t index = 1; index <= walk.last(); ++index) {

@@ -222,6 +222,8 @@ class Transactions {
 
  private:
   friend struct TransactionWalk;
+  friend struct TransactionCheck;
+  friend void check_transactions(Rebuild&) noexcept;
   friend void mark_transactions(Rebuild&) noexcept;
   friend void link_transactions(Rebuild&) noexcept;
   friend void verify_transactions(Rebuild&) noexcept;

@@ -36,6 +36,19 @@ void Undo::clear() noexcept {
   slot_->ranges = slot_->bytes = 0;
 }
 
+bool Undo::is_whole(std::uint64_t begin, std::uint64_t end) const noexcept {
+  if (slot_->marked == 0) return true;
+  if (slot_->marked != 1 || slot_->ranges > kUndoRangesMax) return false;
+  std::uint64_t room = kUndoBytesMax;
+  for (std::uint32_t n = 0; n < slot_->ranges; ++n) {
+    const UndoRange& range = slot_->range[n];
+    if (range.bytes > room || range.offset < begin || range.offset > end || range.bytes > end - range.offset)
+      return false;
+    room -= range.bytes;
+  }
+  return true;
+}
+
 bool Undo::restore(std::uint64_t segment_bytes) noexcept {
   const bool marked = slot_->marked != 0 && slot_->ranges <= kUndoRangesMax;
   if (marked) {

@@ -25,6 +25,9 @@ class Undo {
   void mark() noexcept;
   void clear() noexcept;
 
+  /// attach(): true unless a marked slot names bytes outside [begin, end) of the segment, or more than it
+  /// keeps.
+  [[nodiscard]] bool is_whole(std::uint64_t begin, std::uint64_t end) const noexcept;
   /// attach(): puts the ranges of a marked slot back; true if there were any.
   bool restore(std::uint64_t segment_bytes) noexcept;
 

@@ -42,7 +42,8 @@ export const WORKERS_MAX = 32;
 const SIP_PORT = 5060;
 const RPC_PORT = 8060;
 const SEGMENT_BYTES_MIN = 1_048_576;
-const SEGMENT_BYTES_MAX = 1_099_511_627_776;
+/** Its texts would be more than 128 GiB, the most that the segment can number. */
+const SEGMENT_BYTES_MAX = 200 * 1_073_741_824;
 
 /** Every option, under the name it has after `--` and in the configuration file. */
 export const OPTIONS = {
@@ -191,7 +192,7 @@ function readBytes(written: string): Read<number> {
   const unit = { '': 1, K: 1_024, M: 1_048_576, G: 1_073_741_824 }[(parts?.[2] ?? '').toUpperCase()] ?? 1;
   const value = parts === null ? Number.NaN : Number(parts[1]) * unit;
   if (value >= SEGMENT_BYTES_MIN && value <= SEGMENT_BYTES_MAX) return { value };
-  return { wrong: 'allowed is a number of bytes from 1M to 1024G' };
+  return { wrong: 'allowed is a number of bytes from 1M to 200G' };
 }
 
 function readWord<const W extends string>(written: string, words: readonly W[]): Read<W> {

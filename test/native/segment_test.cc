@@ -313,6 +313,34 @@ TEST_CASE_FIXTURE(Fixture, "segment: attach refuses what does not fit, and names
   CHECK(error.status == Status::kSystem);
 }
 
+TEST_CASE_FIXTURE(Fixture, "segment: attach refuses a file that was cut, wherever, and leaves it as it is") {
+  for (const off_t bytes : {4'096, 8'192, 100'000, 4 << 20, (8 << 20) - 1}) {
+    CAPTURE(bytes);
+    in_dying_child([&] { (void)Segment::create(options, error).release(); });
+    REQUIRE(truncate(file().c_str(), bytes) == 0);
+    CHECK(Segment::attach(options, error) == nullptr);
+    CHECK(error.status == Status::kRefused);
+    CHECK(error.text.find("is cut: " + std::to_string(bytes) +
+                          " of 8388608 bytes are there: begin without") != std::string::npos);
+    struct stat facts;
+    REQUIRE(stat(file().c_str(), &facts) == 0);
+    CHECK(facts.st_size == bytes);
+    unlink(file().c_str());
+  }
+}
+
+TEST_CASE("segment: an arena whose blocks have no numbers is refused before a byte of it is touched") {
+  const std::size_t bytes = 300ull << 30;
+  void* pages =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) return;  // so much is not even lent here
+  SegmentError error;
+  CHECK(Segment::create_over(pages, bytes, test_options(), error) == nullptr);
+  CHECK(error.status == Status::kOutOfRange);
+  CHECK(error.text.find("128 GiB") != std::string::npos);
+  munmap(pages, bytes);
+}
+
 TEST_CASE("segment: sizes scale with the whole, and nothing is wasted") {
   SegmentOptions options = test_options();
   options.hash_size = 4096;
