@@ -70,7 +70,6 @@ namespace holdfast {
   X(RcvDatagrams,         "core:rcv_datagrams",           true)  \
   X(RcvBytes,             "core:rcv_bytes",               true)  \
   X(RcvBatches,           "core:rcv_batches",             true)  \
-  X(RcvTruncated,         "core:rcv_truncated",           true)  \
   X(Keepalives,           "core:keepalives",              true)  /* CRLF and empty datagrams */ \
   X(NoMemory,             "core:no_memory",               true)  \
   X(RouteErrors,          "core:route_errors",            true)  /* a route threw */ \

@@ -98,6 +98,8 @@ export function text<D extends string | null>(
     readonly minBytes?: number;
     readonly maxBytes: number;
     readonly form?: { readonly pattern: RegExp; readonly words: string };
+    /** Puts right what people may write in more ways than one, before it is checked. */
+    readonly normal?: (written: string) => string;
   },
 ): Param<string | D> {
   const min = row.minBytes ?? 0;
@@ -109,7 +111,7 @@ export function text<D extends string | null>(
     allowed: `${form} of ${min} to ${row.maxBytes} bytes`,
     read(written) {
       if (typeof written !== 'string' && typeof written !== 'number') return REFUSED;
-      const value = String(written);
+      const value = row.normal === undefined ? String(written) : row.normal(String(written));
       const bytes = Buffer.byteLength(value);
       if (bytes < min || bytes > row.maxBytes) return REFUSED;
       if (row.form !== undefined && !row.form.pattern.test(value)) return REFUSED;

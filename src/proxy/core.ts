@@ -170,6 +170,7 @@ export class ProxyCore {
       this.responses.receive(message);
     } else {
       this.w.count(COUNTERS.badMessages);
+      if (kind === KIND_RESPONSE) this.w.count(COUNTERS.replyErrors);
     }
   }
 
@@ -311,6 +312,7 @@ export class ProxyCore {
   /** A route threw: 500, unless something went out already. */
   routeFailed(passage: Passage): void {
     this.w.count(COUNTERS.routeErrors);
+    this.w.count(COUNTERS.requestErrors);
     if (!passage.relayed && !passage.answered) this.reply(passage, 500);
   }
 
@@ -341,6 +343,7 @@ export class ProxyCore {
 
   private outOfMemory(): void {
     this.w.count(COUNTERS.noMemory);
+    this.w.count(COUNTERS.transactionsRefused);
     this.w.faults.warn('segment_full', { answered: 503, remedy: '--segment-size' });
   }
 
@@ -415,7 +418,7 @@ export class ProxyCore {
       return this.reply(passage, 483);
     }
     if (passage.editRefused) {
-      this.w.count(COUNTERS.routeErrors);
+      this.w.count(COUNTERS.requestErrors);
       return this.reply(passage, 500);
     }
     if (passage.isFailure) return this.relayAgain(passage);

@@ -127,6 +127,7 @@ export class Responses {
     const branch = this.match(message);
     if (branch < 0) {
       w.count(COUNTERS.repliesStray);
+      w.count(COUNTERS.droppedReplies);
       return;
     }
     const b = branchAt(branch);
@@ -191,7 +192,9 @@ export class Responses {
     const route = this.w.x[T_ON_REPLY]!;
     if (route === 0 && !this.script.hasReplyForAll) return true;
     this.observer.begin(message, this.w.x[T_KIND] === KIND_CLIENT);
-    return this.script.reply(route, message) || code >= 200;
+    if (this.script.reply(route, message) || code >= 200) return true;
+    this.w.count(COUNTERS.droppedReplies);
+    return false;
   }
 
   /** An answer that the machine did not absorb. */

@@ -70,6 +70,7 @@ export class Upstream {
     writeAnswer(this.out, this.w, passage, code, reason, extra);
     this.out.send();
     this.w.count(COUNTERS.statelessReplies);
+    if (code >= 400) this.w.count(COUNTERS.statelessErrors);
     if (code >= 200) passage.answered = true;
   }
 

@@ -9,7 +9,7 @@ import type { Tally } from '../memory/tally.js';
 import { constant, optionalConstant, X_TICK } from '../memory/words.js';
 import { Message } from '../sip/message.js';
 import { SipParser } from '../sip/parse.js';
-import { METHOD_NAMES } from '../sip/words.js';
+import { M_UNKNOWN, METHOD_NAMES } from '../sip/words.js';
 import type { TimerParams, Timers } from '../transaction/timers.js';
 import { timersOf } from '../transaction/timers.js';
 import type { ListenAddress } from '../transport/sockets.js';
@@ -145,7 +145,14 @@ export const COUNTERS = {
   droppedReplies: constant('CounterDropReplies'),
   badMessages: constant('CounterBadMsg'),
   keepAlives: constant('CounterKeepalives'),
+  badUris: constant('CounterBadUriRcvd'),
+  unsupportedMethods: constant('CounterUnsupportedMethods'),
+  requestErrors: constant('CounterErrRequests'),
+  replyErrors: constant('CounterErrReplies'),
+  dnsQueries: constant('CounterDnsQueries'),
+  dnsFailures: constant('CounterDnsFailures'),
   noMemory: constant('CounterNoMemory'),
+  transactionsRefused: constant('CounterTmNoMemory'),
   routeErrors: constant('CounterRouteErrors'),
   routeTimeouts: constant('CounterRouteTimeouts'),
   routesSuspended: constant('CounterSuspended'),
@@ -165,14 +172,17 @@ export const COUNTERS = {
   repliesRepeated: constant('CounterRplRetransmissions'),
   acksAbsorbed: constant('CounterAckAbsorbed'),
   statelessReplies: constant('CounterSlSentReplies'),
+  statelessErrors: constant('CounterSlSentErrReplies'),
   statelessAcks: constant('CounterSlReceivedAcks'),
   /** Final answers sent upstream, by class: add 0 for 2xx to 4 for 6xx. */
   finalAnswers: constant('CounterTm2xx'),
 } as const;
 
 /** Requests received, by method number; Kamailio counts these, others only in the sum. */
-export const REQUESTS_BY_METHOD: readonly (number | undefined)[] = METHOD_NAMES.map((name) =>
-  optionalConstant(`CounterRcvRequests${name.charAt(0)}${name.slice(1).toLowerCase()}`),
+export const REQUESTS_BY_METHOD: readonly (number | undefined)[] = METHOD_NAMES.map((name, method) =>
+  method === M_UNKNOWN
+    ? COUNTERS.unsupportedMethods
+    : optionalConstant(`CounterRcvRequests${name.charAt(0)}${name.slice(1).toLowerCase()}`),
 );
 
 /** Responses received, by class: add 0 for 1xx to 5 for 6xx. */

@@ -62,6 +62,8 @@ export interface EngineView {
   activeByState(): readonly [number, number, number, number];
   /** Every statistic: `dialog:active_dialogs`, `tm:…`, `core:…`. */
   statistics(): Readonly<Record<string, number>>;
+  /** Has a statistic count from 0 again.  False: there is none of that name, or it tells what is up now. */
+  resetStatistic(name: string): boolean;
   segment(): SegmentUsage;
 
   // What is done is done by the shard that owns the dialog, and its answer waited for.

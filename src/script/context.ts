@@ -16,6 +16,7 @@ import { parseUriOf } from '../proxy/loose-route.js';
 import type { AvpValue, Passage } from '../proxy/passage.js';
 import { HEADERS_ADDED_BYTES_MAX, TARGETS_MAX } from '../proxy/passage.js';
 import { readSender } from '../proxy/via.js';
+import { COUNTERS } from '../proxy/workspace.js';
 import { headerId, headerLines } from '../sip/headers.js';
 import type { Message } from '../sip/message.js';
 import { parseUri } from '../sip/uri.js';
@@ -486,7 +487,9 @@ export class RequestContext extends MessageContext {
       if (words[u + U_HEADERS_LEN] === 0) return true;
     } else if (scheme === SCHEME_TEL) {
       return true;
-    } else if (words[u + U_SCHEME_LEN] !== 0 && scheme === SCHEME_OTHER) {
+    }
+    this.s.core.w.count(COUNTERS.badUris);
+    if (words[u + U_STATUS] !== 0 && words[u + U_SCHEME_LEN] !== 0 && scheme === SCHEME_OTHER) {
       this.send_reply(416, 'Unsupported URI Scheme');
       return false;
     }

@@ -120,7 +120,11 @@ export class JoinedEngine implements EngineView {
   }
 
   statistics(): Readonly<Record<string, number>> {
-    return addon.statistics(this.id);
+    return { ...addon.statistics(this.id), [KERNEL_DROPS]: addon.kernelDrops(this.id) };
+  }
+
+  resetStatistic(name: string): boolean {
+    return addon.statisticsReset(this.id, name);
   }
 
   segment(): SegmentUsage {
@@ -146,6 +150,9 @@ export class JoinedEngine implements EngineView {
     };
   }
 }
+
+/** Datagrams that the kernel had no room for: its own count, so it cannot be reset. */
+const KERNEL_DROPS = 'core:kernel_drops';
 
 function sourceOf(segment: SegmentId): DialogSource {
   return {

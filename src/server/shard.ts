@@ -38,7 +38,7 @@ import type { RouteTable } from '../script/routes.js';
 import { ScriptRunner } from '../script/runner.js';
 import type { Message } from '../sip/message.js';
 import { W_CALL_ID_LEN, W_CALL_ID_OFF } from '../sip/words.js';
-import { SYSTEM_DIRECTORY, SystemDirectory } from '../transport/directory.js';
+import { type Directory, type Records, SYSTEM_DIRECTORY, SystemDirectory } from '../transport/directory.js';
 import { Resolver } from '../transport/resolve.js';
 import { type CommandResult, obey, type ShardCommand } from './commands.js';
 import { deliver, Letters } from './letters.js';
@@ -138,7 +138,9 @@ export class ShardCore implements ShardPort {
       nowMs: () => clock.monotonicMs(),
       ...(isTimerWorker ? {} : { walk }),
     });
-    const resolver = options.resolver ?? resolverOf(config, clock, options.random ?? systemRandom);
+    const resolver =
+      options.resolver ??
+      resolverOf(config, clock, options.random ?? systemRandom, (counter) => this.w.count(counter));
     this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
     this.runner.connect(this.core, this.tracker);
   }
@@ -298,12 +300,33 @@ export class ShardCore implements ShardPort {
 /** A failed send may cause another message whose send fails, and so on; a branch fails once, so few rounds suffice. */
 const FLUSH_ROUNDS_MAX = 16;
 
-function resolverOf(config: Config, clock: Clock, random: Random): Resolver {
+/** A directory whose questions and failures are counted. */
+function counted(directory: Directory, count: (counter: number) => void): Directory {
+  const ask = async <T>(question: Promise<Records<T>>): Promise<Records<T>> => {
+    count(COUNTERS.dnsQueries);
+    const found = await question;
+    if (found.outcome === 'failed') count(COUNTERS.dnsFailures);
+    return found;
+  };
+  return {
+    addresses: (name, family) => ask(directory.addresses(name, family)),
+    services: (name) => ask(directory.services(name)),
+    rewrites: (name) => ask(directory.rewrites(name)),
+    close: () => directory.close(),
+  };
+}
+
+function resolverOf(
+  config: Config,
+  clock: Clock,
+  random: Random,
+  count: (counter: number) => void,
+): Resolver {
   const { dns_cache_min_ttl, dns_cache_max_ttl, dns_cache_negative_ttl, dns_cache_max_names } =
     config.params.core;
   const families = config.listen.map((one) => (one.address.includes(':') ? 6 : 4));
   return new Resolver(
-    new SystemDirectory(SYSTEM_DIRECTORY),
+    counted(new SystemDirectory(SYSTEM_DIRECTORY), count),
     {
       families: [...new Set(families)],
       minTtlSeconds: dns_cache_min_ttl,

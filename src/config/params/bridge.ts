@@ -2,7 +2,13 @@
 import { integer, text } from '../param.js';
 
 const SIP_URI = { pattern: /^sips?:[^\s<>"]+$/, words: 'a SIP URI' };
-const HEADERS = { pattern: /^([^\s:]+[ \t]*:[^\r\n]*\r\n)*$/, words: 'header lines that end with CRLF' };
+const HEADERS = { pattern: /^([^\s:]+[ \t]*:[^\r\n]*\r\n)*$/, words: 'header lines, a line end as \\r\\n' };
+
+/** `\\r\\n` stands for a line end, as in Kamailio's strings; the last one may be left out. */
+function withLineEnds(written: string): string {
+  const text = written.replaceAll('\\r\\n', '\r\n');
+  return text === '' || text.endsWith('\r\n') ? text : `${text}\r\n`;
+}
 
 export const bridgeParams = {
   bridge_controller: text({
@@ -23,6 +29,7 @@ export const bridgeParams = {
     default: '',
     maxBytes: 1_024,
     form: HEADERS,
+    normal: withLineEnds,
     section: '5.7',
     doc: 'Header lines added to every BYE made here.',
   }),
@@ -30,6 +37,7 @@ export const bridgeParams = {
     default: '',
     maxBytes: 1_024,
     form: HEADERS,
+    normal: withLineEnds,
     section: 'beyond the manual',
     doc: 'Header lines added to requests made here that go to the callee.',
   }),

@@ -9,7 +9,7 @@ import { listDialog, listDialogCtx, listDialogs, listDialogsCtx, statsActive } f
 import { briefing, isAlive, listMatch, listMatchCtx } from './look.js';
 import { profileGetSize, profileList } from './profile.js';
 import { setState } from './state.js';
-import { getStatistics, shmmem } from './statistics.js';
+import { clearStatistics, fetch, fetchn, getStatistics, resetStatistics, shmmem } from './statistics.js';
 
 const listMethods = command({
   name: 'system.listMethods',
@@ -38,6 +38,10 @@ export const COMMANDS: readonly Command[] = [
   profileGetSize,
   profileList,
   getStatistics,
+  fetch,
+  fetchn,
+  resetStatistics,
+  clearStatistics,
   version,
   uptime,
   shmmem,

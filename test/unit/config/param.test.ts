@@ -65,9 +65,11 @@ describe('parameters [spec 12]', () => {
     ['dialog:default_timeout', '21600', 21_600],
     ['dialog:default_timeout', '0', 'refused'],
     ['dialog:default_timeout', '-1', 'refused'],
-    // 5.7: lines that end with CRLF
+    // 5.7: header lines
     ['dialog:dlg_extra_hdrs', 'Hint: credit expired\r\n', 'Hint: credit expired\r\n'],
-    ['dialog:dlg_extra_hdrs', 'Hint: credit expired', 'refused'],
+    ['dialog:dlg_extra_hdrs', 'Hint: credit expired', 'Hint: credit expired\r\n'],
+    ['dialog:dlg_extra_hdrs', 'Hint: a\\r\\nX-Node: b\\r\\n', 'Hint: a\r\nX-Node: b\r\n'],
+    ['dialog:dlg_extra_hdrs', 'no header', 'refused'],
     ['dialog:dlg_extra_hdrs', 'Hint\r\n\r\nbody', 'refused'],
     // 5.8, 5.9, 5.11
     ['dialog:dlg_match_mode', '2', 2],
@@ -117,7 +119,7 @@ describe('parameters [spec 12]', () => {
     ['dlg_flag', '5.4', null, [0, 31], [-1, 32]],
     ['timeout_avp', '5.5', null, ['$avp(a)', '$avp(s:a)', '$avp(i:1)'], ['avp', '$avp(', '$var(a)']],
     ['default_timeout', '5.6', 43_200, [1, 31_536_000], [0, 31_536_001]],
-    ['dlg_extra_hdrs', '5.7', '', ['A: b\r\n'], ['A: b', 'A\r\n']],
+    ['dlg_extra_hdrs', '5.7', '', ['A: b\r\n'], ['A b', 'A\r\n']],
     ['dlg_match_mode', '5.8', 0, [0, 1, 2], [-1, 3]],
     ['detect_spirals', '5.9', 1, [0, 1], [2]],
     ['initial_cbs_inscript', '5.44', 1, [0, 1], [2]],
@@ -138,7 +140,7 @@ describe('parameters [spec 12]', () => {
     ['dlg_ctxiuid_mode', 'beyond the manual', 0, [0, 1], [2]],
     ['bye_early_code', 'beyond the manual', 480, [300, 699], [200, 299, 700]],
     ['bye_early_reason', 'beyond the manual', 'Temporarily Unavailable', ['', 'Gone'], ['a\r\nb']],
-    ['lreq_callee_headers', 'beyond the manual', '', ['A: b\r\n'], ['A: b']],
+    ['lreq_callee_headers', 'beyond the manual', '', ['A: b\r\n'], ['A b']],
   ] as const) {
     test(`dialog:${name} [${section}]: its default, its bounds, and what is said of a value beyond them`, async () => {
       const param = findParam(`dialog:${name}`);

@@ -81,8 +81,21 @@ export class FakeView implements EngineView {
     return [count(1), count(2), count(3), count(4)];
   }
 
+  readonly counters: Record<string, number> = {
+    'dialog:active_dialogs': 2,
+    'dialog:early_dialogs': 0,
+    'tm:current': 5,
+    'core:drops': 0,
+  };
+
   statistics() {
-    return { 'dialog:active_dialogs': 2, 'dialog:early_dialogs': 0, 'tm:current': 5, 'core:drops': 0 };
+    return { ...this.counters };
+  }
+
+  resetStatistic(name: string) {
+    if (!name.startsWith('tm:')) return false;
+    this.counters[name] = 0;
+    return true;
   }
 
   /** What was asked for, and what it is answered with. */

@@ -292,6 +292,35 @@ describe('numbers', () => {
     assert.equal((await call('stats.get_statistics', ['all'])).result.length, 4);
   });
 
+  test('stats.fetch and stats.fetchn give them as one object', async () => {
+    const named = await call('stats.fetch', ['tm:current', 'dialog:']);
+    assert.deepEqual(named.result, {
+      'tm.current': '5',
+      'dialog.active_dialogs': '2',
+      'dialog.early_dialogs': '0',
+    });
+    assert.deepEqual((await call('stats.fetchn', ['tm:current'])).result, { 'tm.current': 5 });
+    assert.equal((await call('stats.fetch', ['nope'])).error.code, 404);
+  });
+
+  test('stats.reset_statistics has those count from 0 that may', async () => {
+    const within = context([]);
+    assert.deepEqual((await call('stats.reset_statistics', ['tm:', 'dialog:'], within)).result, {});
+    assert.deepEqual((await call('stats.get_statistics', ['tm:current', 'active_dialogs'], within)).result, [
+      'tm:current = 0',
+      'dialog:active_dialogs = 2',
+    ]);
+    assert.equal((await call('stats.reset_statistics', ['nope'], within)).error.code, 404);
+  });
+
+  test('stats.clear_statistics says what they were', async () => {
+    const within = context([]);
+    assert.deepEqual((await call('stats.clear_statistics', ['tm:current', 'core:'], within)).result, [
+      'tm:current = 0 (5)',
+      'core:drops = 0',
+    ]);
+  });
+
   test('an unknown statistic is a 404 that names it', async () => {
     const { error } = await call('stats.get_statistics', ['dialog:', 'nope']);
     assert.deepEqual(error, { code: 404, message: 'Statistic not found: nope' });
