@@ -101,7 +101,11 @@ namespace holdfast {
   X(TransportErrors,      "tm:transport_errors",          true)  \
   X(SlSentReplies,        "sl:sent_replies",              true)  \
   X(SlSentErrReplies,     "sl:sent_err_replies",          true)  \
-  X(SlReceivedAcks,       "sl:received_ACKs",             true)
+  X(SlReceivedAcks,       "sl:received_ACKs",             true)  \
+  X(InternalErrors,       "core:internal_errors",         true)  /* faults of ours: the request got 500 */ \
+  X(SuspendedRefused,     "core:suspended_routes_refused", true) /* 503: too many routes wait */ \
+  X(NameWaits,            "core:name_waits",              true)  /* requests that waited for a host name */ \
+  X(NameWaitsRefused,     "core:name_waits_refused",      true)  /* 503: too many wait for names */
 // clang-format on
 
 enum CounterNumber : std::uint32_t {

@@ -17,7 +17,7 @@
 namespace holdfast::net {
 
 inline constexpr std::uint32_t kBatchMax = 64;  // datagrams
-inline constexpr std::uint32_t kSlots = 576;    // kBatchMax, and 512 kept by suspended routes
+inline constexpr std::uint32_t kSlots = 1088;   // kBatchMax, 512 kept by routes that wait, 512 by requests that wait for a host name
 inline constexpr std::uint32_t kPaddingBytes = 64;
 static_assert(kPaddingBytes >= SIP_PADDING);
 
@@ -33,7 +33,7 @@ inline constexpr std::uint32_t kOverflowBytes = 65536;
 inline constexpr std::uint32_t kOverflowStride = kHeadroomBytes + kOverflowBytes + kPaddingBytes;
 inline constexpr std::uint32_t kOverflowAt = kWordsAt + kSlots * kWordsBytes;
 
-inline constexpr std::uint32_t kScratchBytes = 1024 * 1024;
+inline constexpr std::uint32_t kScratchBytes = 1536 * 1024;
 inline constexpr std::uint32_t kScratchAt = kOverflowAt + kSlots * kOverflowStride;
 
 inline constexpr std::uint32_t kWasmPageBytes = 65536;

@@ -113,27 +113,22 @@ export class Sweep {
       if (age > this.endSeconds) this.free(index, generation);
       // Those of a process before have their transactions, or the mark.
       else if (x[D_BYE_OWED] !== 0 && Math.min(age, now - this.since) > this.owedSeconds)
-        this.ending.sendForgotten(index, generation);
+        this.ending.sendOwed(index, generation);
       return;
     }
     if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)
       this.fail(index, generation);
   }
 
-  /** Claimed, but these BYEs are not under way: their process died, or there was no memory. */
+  /** Claimed by a process that died before these BYEs were under way. */
   private sendByes(index: number, generation: number): void {
     const { records, x } = this.desk;
     const unsent = x[D_MARKS]! & UNSENT;
     const toCaller = (unsent & record.MARK_BYE_TO_CALLER_UNSENT) !== 0 ? TO_CALLER : 0;
     const toCallee = (unsent & record.MARK_BYE_TO_CALLEE_UNSENT) !== 0 ? TO_CALLEE : 0;
-    const left = this.ending.sendOwed(index, generation, toCaller | toCallee);
-    const sent =
-      unsent &
-      ~((left & TO_CALLER) !== 0 ? record.MARK_BYE_TO_CALLER_UNSENT : 0) &
-      ~((left & TO_CALLEE) !== 0 ? record.MARK_BYE_TO_CALLEE_UNSENT : 0);
-    if (sent === 0) return;
+    if (!this.ending.sendOwed(index, generation, toCaller | toCallee)) return;
     records.beginChange(record.CHANGE_MARKS, DELETED);
-    x[record.A_MARKS_CLEAR] = sent;
+    x[record.A_MARKS_CLEAR] = UNSENT;
     records.change(index, generation);
   }
 

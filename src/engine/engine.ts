@@ -140,7 +140,6 @@ export class DialogEngine {
       sender: {
         send: (request) => this.outbox.send(request),
         hasRoom: (n) => this.outbox.hasRoom(n),
-        hasRoomFor: (first, second) => this.outbox.hasRoomFor(first, second),
         endInvite: (index, generation, code, reason) =>
           this.outbox.endInvite(index, generation, code, reason),
       },

@@ -29,13 +29,13 @@ export class Inbox {
   private readonly address = new Address();
 
   constructor(memory: ShardMemory, parser: SipParser, sockets: readonly string[]) {
-    const [place] = memory.parked;
+    const place = memory.slots.handedIn;
     this.memory = memory;
     this.parser = parser;
     this.flows = new Map(sockets.map((name, n) => [name, n + 1]));
     this.message = new Message(memory.bytes, memory.words, memory.buffer);
-    this.message.at = place!.at;
-    this.message.w = place!.words >> 2;
+    this.message.at = place.at;
+    this.message.w = place.words >> 2;
     this.message.slot = -1;
   }
 
@@ -46,7 +46,7 @@ export class Inbox {
    */
   read(input: SipInput, how: Arrival): Message | null {
     const { memory, message } = this;
-    const { room, words } = memory.parked[0]!;
+    const { room, words } = memory.slots.handedIn;
     const bytes = bytesOf(input);
     if (bytes.length === 0 || bytes.length > room) return null;
     memory.bytes.set(bytes, message.at);

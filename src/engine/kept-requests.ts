@@ -31,7 +31,7 @@ export class KeptRequests {
   private asked: Kept | null = null;
 
   constructor(memory: ShardMemory, parser: SipParser) {
-    const place = memory.parked[1]!;
+    const place = memory.slots.shownRequest;
     this.memory = memory;
     this.parser = parser;
     this.message = new Message(memory.bytes, memory.words, memory.buffer);

@@ -65,9 +65,9 @@ export class Authenticator {
     const x = w.x;
     const b = branchAt(branch);
     const code = x[b + B_CODE]!;
-    if ((code !== 401 && code !== 407) || !w.parkBranchReply(1, parked, branch)) return false;
+    if ((code !== 401 && code !== 407) || !w.parkBranchReply('challenge', parked, branch)) return false;
     const asked = strongest(challengesIn(parked), identityOf);
-    if (asked.size === 0 || !w.parkBranchRequest(1, parked, branch)) return false;
+    if (asked.size === 0 || !w.parkBranchRequest('challenge', parked, branch)) return false;
     const before = credentialsIn(parked, passage.message);
     for (const [key, { challenge }] of asked) if (before.has(key) && !challenge.stale) return false;
 

@@ -74,7 +74,8 @@ import { hasOwnTag } from './answer.js';
 import { Authenticator, type IdentityOf } from './authenticate.js';
 import { BranchEdits, targetOf } from './branch-edits.js';
 import { CAUSE_CALLER, CAUSE_NONE, CancelReasons } from './cancel-reason.js';
-import { branchAt, Downstream } from './downstream.js';
+import { Continuations } from './continuations.js';
+import { branchAt, Downstream, ROOM_PER_BRANCH_BYTES } from './downstream.js';
 import { looseRoute, yieldToStrictRouter } from './loose-route.js';
 import { HOP_FOUND, HOP_OTHER_SCHEME, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
 import { OwnRequests } from './own-requests.js';
@@ -84,7 +85,13 @@ import { Responses } from './response.js';
 import { Upstream } from './upstream.js';
 import { breadthOf, isExhausted, LoopCheck } from './validate.js';
 import { readSender } from './via.js';
-import { COUNTERS, REPLIES_BY_CLASS, REQUESTS_BY_METHOD, type Workspace } from './workspace.js';
+import {
+  COUNTERS,
+  REPLIES_BY_CLASS,
+  REQUESTS_BY_METHOD,
+  ROOM_PER_STEP_BYTES,
+  type Workspace,
+} from './workspace.js';
 
 const STATUS_OK = 0;
 /** W_KIND */
@@ -93,8 +100,9 @@ const KIND_RESPONSE = 2;
 const STATUS_NO_MEMORY = 3;
 /** Transactions whose time has come, handled between two batches at most. */
 const DUE_PER_TICK_MAX = 256;
-/** Scratch that one due transaction may need. */
-const SCRATCH_PER_DUE_BYTES = 80 * 1024;
+/** Routes that wait for something elsewhere, and requests that wait for a host name: each holds its message's slot. */
+const ROUTES_WAITING_MAX = 512;
+const NAME_WAITS_MAX = 512;
 
 const RETRY_AFTER = 'Retry-After: 5\r\n';
 
@@ -126,6 +134,12 @@ export class ProxyCore {
   private readonly due = new Uint32Array(DUE_PER_TICK_MAX);
   private passage: Passage;
   private readonly spare: Passage[] = [];
+  private readonly continuations: Continuations;
+  /** Passages that wait, by the index of their transaction; and those without one, the first to come to its end first. */
+  private readonly waiting = new Map<number, Passage>();
+  private readonly waitingStateless: Passage[] = [];
+  private routesWaiting = 0;
+  private nameWaits = 0;
 
   constructor(
     w: Workspace,
@@ -139,10 +153,11 @@ export class ProxyCore {
     this.script = script;
     this.resolver = resolver;
     this.shard = shard;
+    this.continuations = new Continuations(w, shard);
     this.up = new Upstream(w, observer);
     this.reasons = new CancelReasons(w.params.tm);
     this.down = new Downstream(w, observer, this.reasons);
-    this.own = new OwnRequests(w, observer, script, resolver, shard, this.up, this.down);
+    this.own = new OwnRequests(w, observer, script, resolver, this.continuations, this.up, this.down);
     this.authenticator = new Authenticator(w, observer);
     this.responses = new Responses(w, observer, script, resolver, this.up, this.down, this.own);
     this.loopCheck = new LoopCheck();
@@ -307,6 +322,15 @@ export class ProxyCore {
     this.observer.scriptEnded(message, passage.transactionIndex !== 0);
     if (!passage.relayed && !passage.answered && message.method !== M_ACK)
       this.w.count(COUNTERS.droppedRequests);
+  }
+
+  /** The handling of the message in hand threw, and that is our fault: a request that has no answer gets 500. */
+  handlingFailed(): void {
+    const { passage } = this;
+    const { message } = passage;
+    if (!message.isRequest || message.word(W_STATUS) !== 0 || passage.answered || passage.relayed) return;
+    this.reply(passage, 500);
+    this.observer.scriptEnded(message, passage.transactionIndex !== 0);
   }
 
   /** A route threw: 500, unless something went out already. */
@@ -514,6 +538,7 @@ export class ProxyCore {
         this.branchEdits.end(passage);
         continue;
       }
+      w.makeRoom(ROOM_PER_BRANCH_BYTES);
       this.answerTrying(passage);
       const status = this.down.addBranch(passage, this.hops[n]!, uri, each);
       this.branchEdits.end(passage);
@@ -553,20 +578,53 @@ export class ProxyCore {
 
   /** Suspends the transaction of a route that waits; false: answered instead. */
   suspend(passage: Passage): boolean {
+    if (!this.wait(passage, true)) return false;
+    this.w.count(COUNTERS.routesSuspended);
+    return true;
+  }
+
+  /**
+   * Takes the request out of circulation until its route goes on, or its name is known, but no longer than a route may
+   * wait.  False: answered instead, or nobody is there to answer.
+   */
+  private wait(passage: Passage, forRoute: boolean): boolean {
     const { w } = this;
-    if (!this.newTransaction(passage)) return false;
-    if (!passage.detached && passage.message.slot >= 0 && !this.shard.keep(passage.message)) {
-      this.reply(passage, 503);
+    const { message } = passage;
+    // ACK, and CANCEL that belongs to nothing here, have no transaction: only the message is kept.
+    const isStateless = message.method === M_ACK || message.method === M_CANCEL;
+    if (!isStateless && !this.newTransaction(passage)) return false;
+    if (!passage.detached && !this.keep(passage, forRoute)) {
+      if (!isStateless) this.reply(passage, 503);
       return false;
     }
-    passage.detached = true;
-    w.count(COUNTERS.routesSuspended);
+    const due = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
+    if (isStateless) {
+      passage.waitsUntil = due;
+      this.waitingStateless.push(passage);
+      return true;
+    }
     const x = w.x;
+    this.waiting.set(passage.transactionIndex, passage);
     x[T_FLAGS] = x[T_FLAGS]! | T_SUSPENDED;
-    x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
+    x[T_ROUTE_DUE] = due;
     // Until then nothing else ends it, whatever fr_timer says.
     x[T_END_DUE] = 0;
     w.native.transactionStore();
+    return true;
+  }
+
+  /** Keeps the message's place, of those for routes that wait or of those for names; false: there is none. */
+  private keep(passage: Passage, forRoute: boolean): boolean {
+    const { message } = passage;
+    const isFull = forRoute ? this.routesWaiting >= ROUTES_WAITING_MAX : this.nameWaits >= NAME_WAITS_MAX;
+    if (isFull || (message.slot >= 0 && !this.shard.keep(message))) {
+      this.w.count(forRoute ? COUNTERS.routesRefused : COUNTERS.nameWaitsRefused);
+      return false;
+    }
+    if (forRoute) this.routesWaiting++;
+    else this.nameWaits++;
+    passage.detached = true;
+    passage.isKeptForRoute = forRoute;
     return true;
   }
 
@@ -579,41 +637,118 @@ export class ProxyCore {
 
   /** A route that waited goes on for one step: its transaction and dialog are in hand again.  False: its time is over. */
   enter(passage: Passage): boolean {
-    if (!this.resume(passage)) return false;
+    if (passage.transactionIndex !== 0 && !this.resume(passage)) return false;
+    this.w.makeRoom(ROOM_PER_STEP_BYTES);
     this.observer.resume(passage.parked);
     return true;
   }
 
   /** The step is over. */
   leave(passage: Passage): void {
+    this.linkDialog(passage);
     passage.parked = this.observer.park();
     this.shard.flush();
     this.w.scratch.reset();
   }
 
-  /** The route has settled. */
-  settled(passage: Passage): void {
-    passage.routeWaits = false;
-    if (!passage.waitsForName) this.finish(passage);
+  /** A dialog that the step made belongs to the transaction, which may end before the route goes on. */
+  private linkDialog(passage: Passage): void {
+    const { native, x } = this.w;
+    const isInHand =
+      x[T_INDEX] === passage.transactionIndex && x[T_GENERATION] === passage.transactionGeneration;
+    if (passage.transactionIndex === 0 || !isInHand || x[T_DIALOG_INDEX] !== 0) return;
+    this.observer.relayed(passage.message);
+    if (x[T_DIALOG_INDEX] !== 0) native.transactionStore();
+  }
+
+  /** Ends the passage when the route's promise has settled; `onError` hears why it failed.  After its time: neither. */
+  whenSettled(passage: Passage, promise: PromiseLike<unknown>, onError: (error: unknown) => void): void {
+    const { lives } = passage;
+    const isOver = (): boolean => passage.lives !== lives;
+    const after = (error: unknown, hasFailed: boolean): void =>
+      this.continuations.run(
+        'route',
+        () => {
+          if (isOver()) return;
+          if (hasFailed) {
+            onError(error);
+            if (this.enter(passage)) {
+              this.routeFailed(passage);
+              this.leave(passage);
+            }
+          }
+          passage.routeWaits = false;
+          if (!passage.waitsForName) this.finish(passage);
+        },
+        () => {
+          if (!isOver()) this.giveUp(passage);
+        },
+      );
+    Promise.resolve(promise).then(
+      () => after(null, false),
+      (error) => after(error, true),
+    );
+  }
+
+  /** A step of a passage that waits threw: 500, and it waits no more. */
+  private giveUp(passage: Passage): void {
+    try {
+      if (passage.transactionIndex !== 0 && this.resume(passage)) {
+        this.up.answer(passage, 500);
+        this.w.native.transactionStore();
+      }
+    } finally {
+      this.finish(passage);
+    }
   }
 
   /** Nothing is waited for any more: the transaction goes its own way, the message's place is free again. */
   private finish(passage: Passage): void {
     const { w } = this;
     const x = w.x;
-    this.observer.resume(passage.parked);
-    if (this.resume(passage)) {
-      x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
-      if ((x[T_FLAGS]! & T_FAILS_OVER) === 0) x[T_ROUTE_DUE] = 0;
-      // A route that did nothing about the request leaves it to its deadline: nobody else will answer.
-      if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = w.now + w.timers.waitTicks;
-      w.native.transactionStore();
-    }
-    this.observer.scriptEnded(passage.message, true);
-    if (passage.message.slot >= 0) this.shard.release(passage.message);
+    if (!passage.detached) return;
     passage.detached = false;
-    if (this.spare.length < TARGETS_MAX) this.spare.push(passage);
+    passage.lives++;
+    const { message, route } = passage;
+    passage.route = null;
+    if (passage.isKeptForRoute) this.routesWaiting--;
+    else this.nameWaits--;
+    if (this.waiting.get(passage.transactionIndex) === passage) this.waiting.delete(passage.transactionIndex);
+    try {
+      route?.retire();
+      this.observer.resume(passage.parked);
+      if (passage.transactionIndex !== 0 && this.resume(passage)) {
+        x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+        if ((x[T_FLAGS]! & T_FAILS_OVER) === 0) x[T_ROUTE_DUE] = 0;
+        // A route that did nothing about the request leaves it to its deadline: nobody else will answer.
+        if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = w.now + w.timers.waitTicks;
+        w.native.transactionStore();
+      }
+      this.observer.scriptEnded(message, passage.transactionIndex !== 0);
+    } finally {
+      if (message.slot >= 0) this.shard.release(message);
+      if (this.spare.length < TARGETS_MAX) this.spare.push(passage);
+    }
     this.shard.flush();
+  }
+
+  /** The time of a passage that waits is over, or its transaction's: whatever it waits for ends in the void. */
+  private retire(index: number): void {
+    const passage = this.waiting.get(index);
+    if (passage !== undefined) this.finish(passage);
+  }
+
+  /** The same for those without a transaction. */
+  private retireStateless(): void {
+    const { waitingStateless: all, w } = this;
+    let over = 0;
+    while (over < all.length && (!isWaiting(all[over]!) || isDue(all[over]!.waitsUntil, w.now))) {
+      const passage = all[over++]!;
+      if (!isWaiting(passage)) continue;
+      w.count(COUNTERS.routeTimeouts);
+      this.finish(passage);
+    }
+    if (over > 0) all.splice(0, over);
   }
 
   /** A relay that needs a name first; goes on when the resolver knows. */
@@ -623,7 +758,8 @@ export class ProxyCore {
       void this.resolver.resolve(hop.host, hop.namePort, hop.transport);
       return false;
     }
-    if (!this.suspend(passage)) return true;
+    if (!this.wait(passage, false)) return true;
+    this.w.count(COUNTERS.nameWaits);
     this.observer.relayed(passage.message);
     this.w.native.transactionStore();
     passage.relayed = true;
@@ -634,13 +770,22 @@ export class ProxyCore {
   private askForName(passage: Passage, hop: NextHop): void {
     passage.waitsForName = true;
     passage.namesAsked++;
-    const go = (): void => this.relayWithName(passage);
-    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, hop.transport)).then(go, go);
+    const { lives } = passage;
+    const isOver = (): boolean => passage.lives !== lives;
+    this.continuations.after(
+      this.resolver.resolve(hop.host, hop.namePort, hop.transport),
+      'relay to a name',
+      () => {
+        if (!isOver()) this.relayWithName(passage);
+      },
+      () => {
+        if (!isOver()) this.giveUp(passage);
+      },
+    );
   }
 
   private relayWithName(passage: Passage): void {
-    const { w } = this;
-    const x = w.x;
+    const x = this.w.x;
     passage.waitsForName = false;
     this.observer.resume(passage.parked);
     if (this.resume(passage)) {
@@ -650,13 +795,15 @@ export class ProxyCore {
         this.leave(passage);
         return;
       }
-      x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
-      x[T_ROUTE_DUE] = 0;
+      if (!passage.routeWaits) {
+        x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+        x[T_ROUTE_DUE] = 0;
+      }
       this.send(passage);
+      this.w.native.transactionStore();
     }
     passage.parked = this.observer.park();
     if (!passage.routeWaits) this.finish(passage);
-    else this.shard.flush();
   }
 
   /** A failure route relays to a name: its copy of the request is not kept, so the route's target is tried once known. */
@@ -673,14 +820,26 @@ export class ProxyCore {
     this.keepDecisions(passage);
     x[T_FLAGS] = x[T_FLAGS]! | T_FAILS_OVER;
     x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
-    const go = (): void => {
-      if (w.native.transactionLoad(index, generation) !== STATUS_OK) return;
-      if (x[T_STATE] !== SERVER_PROCEEDING || (x[T_FLAGS]! & T_FAILS_OVER) === 0) return;
-      this.failOver(wish);
-      w.native.transactionStore();
-      this.shard.flush();
-    };
-    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, hop.transport)).then(go, go);
+    const isWaiting = (): boolean =>
+      w.native.transactionLoad(index, generation) === STATUS_OK &&
+      x[T_STATE] === SERVER_PROCEEDING &&
+      (x[T_FLAGS]! & T_FAILS_OVER) !== 0;
+    this.continuations.after(
+      this.resolver.resolve(hop.host, hop.namePort, hop.transport),
+      'failure route to a name',
+      () => {
+        if (!isWaiting()) return;
+        this.failOver(wish);
+        w.native.transactionStore();
+      },
+      () => {
+        if (!isWaiting()) return;
+        x[T_FLAGS] = x[T_FLAGS]! & ~T_FAILS_OVER;
+        x[T_ROUTE_DUE] = 0;
+        this.responses.answerOwn(500);
+        w.native.transactionStore();
+      },
+    );
     passage.relayed = true;
     return true;
   }
@@ -689,8 +848,6 @@ export class ProxyCore {
   private failOver(wish: Pick<Passage, 'destination' | 'requestUri' | 'targets'>): void {
     const { w } = this;
     const x = w.x;
-    x[T_FLAGS] = x[T_FLAGS]! & ~T_FAILS_OVER;
-    x[T_ROUTE_DUE] = 0;
     if (!this.responses.loadStored()) return;
     const stored = this.responses.storedPassage;
     stored.destination = wish.destination;
@@ -701,6 +858,8 @@ export class ProxyCore {
     const before = x[T_BRANCH_COUNT]!;
     this.findHops(stored);
     const failed = this.addBranches(stored);
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_FAILS_OVER;
+    x[T_ROUTE_DUE] = 0;
     if (x[T_BRANCH_COUNT] === before) this.up.answer(stored, failed);
     this.observer.scriptEnded(stored.message, true);
   }
@@ -713,11 +872,32 @@ export class ProxyCore {
     const count = Math.min(w.native.transactionAdvance(), DUE_PER_TICK_MAX);
     for (let n = 0; n < count; n++) due[n] = w.x[X_LIST + n]!;
     for (let n = 0; n < count; n++) {
-      w.makeRoom(SCRATCH_PER_DUE_BYTES);
-      if (w.native.transactionLoadIndex(due[n]!) === STATUS_OK) this.fire();
+      w.makeRoom(ROOM_PER_STEP_BYTES);
+      try {
+        if (w.native.transactionLoadIndex(due[n]!) === STATUS_OK) this.fire();
+        if (this.overdue !== 0) this.retireOverdue();
+      } catch (error) {
+        w.fault('timer', error);
+        w.recover();
+      }
     }
-    w.makeRoom(SCRATCH_PER_DUE_BYTES);
-    this.observer.tick();
+    w.makeRoom(ROOM_PER_STEP_BYTES);
+    try {
+      if (this.waitingStateless.length > 0) this.retireStateless();
+      this.observer.tick();
+    } catch (error) {
+      w.fault('timer', error);
+      w.recover();
+    }
+  }
+
+  /** Index of a transaction whose passage waits no more, once the transaction is stored; 0: none. */
+  private overdue = 0;
+
+  private retireOverdue(): void {
+    const index = this.overdue;
+    this.overdue = 0;
+    this.retire(index);
   }
 
   /** One due transaction: branches first, then itself. */
@@ -782,6 +962,7 @@ export class ProxyCore {
       this.own.nameTimedOut();
       return;
     }
+    this.overdue = x[T_INDEX]!;
     x[T_FLAGS] = x[T_FLAGS]! & ~(T_SUSPENDED | T_FAILS_OVER);
     if (x[T_STATE] !== SERVER_PROCEEDING || !this.responses.allEnded()) return;
     if (x[T_KIND] === KIND_INVITE_SERVER) this.responses.answerOwn(408);
@@ -789,6 +970,7 @@ export class ProxyCore {
   }
 
   private free(): void {
+    if (this.waiting.has(this.w.x[T_INDEX]!)) this.overdue = this.w.x[T_INDEX]!;
     this.observer.transactionEnded();
     this.script.transactionEnded(this.w.x[T_INDEX]!);
     this.responses.decisions.forget(this.w.x[T_INDEX]!);
@@ -806,6 +988,10 @@ export class ProxyCore {
     this.responses.lost(branch, 503);
     w.native.transactionStore(this.responses.isDone() ? 1 : 0);
   }
+}
+
+function isWaiting(passage: Passage): boolean {
+  return passage.detached && passage.transactionIndex === 0;
 }
 
 function isDue(due: number, now: number): boolean {

@@ -69,6 +69,8 @@ const STATUS_OK = 0;
 const MESSAGE_BYTES_MAX = 65_535;
 /** What an ACK or CANCEL adds to the copy's header fields. */
 const REQUEST_BYTES = 1_024 + REASONS_BYTES_MAX;
+/** Scratch that the copy for one target may need: its text as written, and once more in the order of the message. */
+export const ROOM_PER_BRANCH_BYTES = 160 * 1024;
 const EDITS_TOO_MANY = 6;
 
 export class Downstream {
@@ -77,7 +79,7 @@ export class Downstream {
   private readonly out: Outgoing;
   private readonly edits: Edits;
   private readonly reasons: CancelReasons;
-  /** Place 1 of the parking: a copy that went out, looked at again. */
+  /** A copy that went out, looked at again. */
   private readonly copy: Message;
 
   constructor(w: Workspace, observer: ProxyObserver, reasons: CancelReasons) {
@@ -146,6 +148,7 @@ export class Downstream {
   sendStateless(passage: Passage, hop: NextHop, requestUri: string | null): boolean {
     const { w, out } = this;
     const cseq = this.numberOf(passage);
+    w.makeRoom(ROOM_PER_BRANCH_BYTES);
     if (editCopy(this.edits, w, passage, this.observer, hop.flow, -1, requestUri, 0, cseq) < 0) return false;
     const to = hop.address;
     out.to(hop.flow, hop.port, to.a0, to.a1, to.a2, to.a3);
@@ -196,7 +199,7 @@ export class Downstream {
   /** A request that goes the way of branch `branch`'s copy, made of its header fields. */
   private sendForCopy(branch: number, method: string, answer: Message | null): void {
     const { w, out, copy } = this;
-    if (!w.parkBranchRequest(1, copy, branch)) return;
+    if (!w.parkBranchRequest('branchRequest', copy, branch)) return;
     w.makeRoom(copy.length + MESSAGE_BYTES_MAX + REQUEST_BYTES);
     const x = w.x;
     const b = branchAt(branch);

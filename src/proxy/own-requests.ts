@@ -93,6 +93,7 @@ import {
   T_SUSPENDED,
 } from '../transaction/states.js';
 import { CAUSE_NONE } from './cancel-reason.js';
+import type { Continuations } from './continuations.js';
 import { branchAt, type Downstream } from './downstream.js';
 import { Edits } from './edits.js';
 import { HOP_FOUND, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
@@ -109,10 +110,6 @@ const KIND_REQUEST = 1;
 const MESSAGE_BYTES_MAX = 65_000;
 /** Scratch for our Via, for an ACK or an answer. */
 const ROOM_BYTES = 72 * 1024;
-/** Parking place of requests being made. */
-const PLACE = 2;
-/** Parking place of an INVITE being ended. */
-const ENDED_PLACE = 3;
 /**
  * Requests that wait for their answers at a time before further ones had better wait: their answers come in ahead of new
  * calls, a few microseconds each.
@@ -120,8 +117,6 @@ const ENDED_PLACE = 3;
 const FRESH_MAX = 1_024;
 /** What is asked for while an answer is told, and what is asked for because of that. */
 const DEPTH_MAX = 4;
-/** Told as the final answer of a request that never left, for there was no memory when its way was known. */
-const NO_MEMORY = 500;
 /** Branch number in the Via of an ACK for a 2xx: no request has so many branches of our own.  [13.2.2.4] */
 const ACK_BRANCH = 15;
 /** Stands where our Via will be, so that the request can be parsed. */
@@ -142,20 +137,12 @@ export type OwnRequest = {
   readonly purpose: number;
 };
 
-/** What became of it; dialog/ports.ts says what each means. */
-export type Sent = 'sent' | 'no_room' | 'no_way';
-
-/** What a shard does once something was queued outside of a batch. */
-export interface Sending {
-  flush(): void;
-}
-
 export class OwnRequests {
   private readonly w: Workspace;
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
   private readonly resolver: NameResolver;
-  private readonly sending: Sending;
+  private readonly continuations: Continuations;
   private readonly up: Upstream;
   private readonly down: Downstream;
   private readonly out: Outgoing;
@@ -172,7 +159,7 @@ export class OwnRequests {
   private fresh = 0;
   /** Transactions set aside now. */
   private depth = 0;
-  /** A request is being made, an INVITE ended: the parking place is taken. */
+  /** A request is being made, an INVITE ended: their slots are taken. */
   private isMaking = false;
   private isEnding = false;
 
@@ -181,7 +168,7 @@ export class OwnRequests {
     observer: ProxyObserver,
     script: RouteScript,
     resolver: NameResolver,
-    sending: Sending,
+    continuations: Continuations,
     up: Upstream,
     down: Downstream,
   ) {
@@ -189,7 +176,7 @@ export class OwnRequests {
     this.observer = observer;
     this.script = script;
     this.resolver = resolver;
-    this.sending = sending;
+    this.continuations = continuations;
     this.up = up;
     this.down = down;
     this.out = new Outgoing(w.native, w.x, w.scratch);
@@ -203,20 +190,15 @@ export class OwnRequests {
 
   // -- what the dialog room asks for ---------------------------------------------------------------------------------
 
-  /** Sends a request in a client transaction of its own; or nothing is left of it. */
-  send(request: OwnRequest): Sent {
-    if (this.isMaking) return 'no_room';
+  /** Sends a request in a client transaction of its own.  False: it cannot be sent, and nothing is left of it. */
+  send(request: OwnRequest): boolean {
+    if (this.isMaking) return false;
     this.isMaking = true;
-    let sent: Sent = 'no_room';
     try {
-      this.apart(() => {
-        sent = this.begin(request);
-        return true;
-      });
+      return this.apart(() => this.begin(request));
     } finally {
       this.isMaking = false;
     }
-    return sent;
   }
 
   /** Whether `n` more transactions find room. */
@@ -224,12 +206,9 @@ export class OwnRequests {
     return !this.isMaking && this.depth < DEPTH_MAX && this.w.native.transactionRoom() >= n;
   }
 
-  /** Whether a request of so many bytes finds room, records and memory, and a second one unless that has none. */
-  hasRoomFor(firstBytes: number, secondBytes: number): boolean {
-    if (this.isMaking || this.depth >= DEPTH_MAX) return false;
-    const via = VIA_TO_COME.length;
-    const second = secondBytes === 0 ? 0 : secondBytes + via;
-    return this.w.native.transactionHasRoom(firstBytes + via, second) !== 0;
+  /** Whether an INVITE is being ended, in the midst of whatever else. */
+  get endsInvite(): boolean {
+    return this.isEnding;
   }
 
   /** As many answers are awaited as can be taken in without others waiting for it. */
@@ -270,7 +249,7 @@ export class OwnRequests {
     // A route may ask for a call of another shard, whose thread alone may touch its transaction.
     if (x[T_OWNER] !== w.owner) return false;
     if (x[T_KIND] !== KIND_INVITE_SERVER || x[T_STATE] !== SERVER_PROCEEDING) return false;
-    if (!w.parkRequest(ENDED_PLACE, ended.message)) return false;
+    if (!w.parkRequest('endedInvite', ended.message)) return false;
     ended.reset();
     ended.transactionIndex = index;
     ended.transactionGeneration = generation;
@@ -287,6 +266,7 @@ export class OwnRequests {
   private apart(step: () => boolean): boolean {
     const { registers, w } = this;
     const saved = this.saved[this.depth];
+    w.makeRoom(ROOM_BYTES);
     if (saved === undefined || !w.scratch.hasRoom(ROOM_BYTES)) return false;
     this.depth++;
     saved.set(registers);
@@ -300,25 +280,25 @@ export class OwnRequests {
 
   // -- sending -------------------------------------------------------------------------------------------------------
 
-  private begin(asked: OwnRequest): Sent {
+  private begin(asked: OwnRequest): boolean {
     const { w, message } = this;
     const x = w.x;
     const lineEnd = asked.text.indexOf('\r\n') + 2;
-    if (lineEnd < 2) return 'no_way';
+    if (lineEnd < 2) return false;
     const text = asked.text.slice(0, lineEnd) + VIA_TO_COME + asked.text.slice(lineEnd);
-    if (!this.read(text)) return 'no_way';
+    if (!this.read(text)) return false;
     const request = this.script.hasLocalRequest ? this.routed(asked) : asked;
-    if (request === null) return 'no_way';
+    if (request === null) return false;
     const status = this.hop.findText(w, this.resolver, request.socket, request.nextHop);
-    if (status > HOP_UNKNOWN_NAME) return 'no_way';
+    if (status > HOP_UNKNOWN_NAME) return false;
     const { index, generation } = request;
-    if (index !== 0 && w.native.dialogHold(index, generation) !== STATUS_OK) return 'no_way';
+    if (index !== 0 && w.native.dialogHold(index, generation) !== STATUS_OK) return false;
     x[X_ARGS] = 0;
     x[X_ARGS + 1] = 0;
     if (w.native.transactionCreate(message.at, message.length, 1) !== STATUS_OK) {
       if (index !== 0) w.native.dialogDrop(index, generation);
       w.count(COUNTERS.noMemory);
-      return 'no_room';
+      return false;
     }
     x[T_KIND] = KIND_CLIENT;
     x[T_STATE] = SERVER_PROCEEDING;
@@ -335,8 +315,7 @@ export class OwnRequests {
       if (!this.addBranch()) {
         if (index !== 0) w.native.dialogDrop(index, generation);
         w.native.transactionFree(x[T_INDEX]!);
-        w.count(COUNTERS.noMemory);
-        return 'no_room';
+        return false;
       }
     } else {
       x[T_FLAGS] = T_SUSPENDED;
@@ -344,7 +323,7 @@ export class OwnRequests {
       this.askForName(x[T_INDEX]!, x[T_GENERATION]!, request);
     }
     w.native.transactionStore();
-    return 'sent';
+    return true;
   }
 
   /** The request as tm:local-request leaves it, read again; null: dropped, or no request any more. */
@@ -379,8 +358,8 @@ export class OwnRequests {
   private read(text: string): boolean {
     const { w, message } = this;
     if (text.length > MESSAGE_BYTES_MAX || NOT_LATIN1.test(text)) return false;
-    const place = w.memory.parked[PLACE]!;
-    w.bindParked(PLACE, message, w.memory.buffer.latin1Write(text, place.at));
+    const place = w.memory.slots.localRequest;
+    w.bindParked('localRequest', message, w.memory.buffer.latin1Write(text, place.at));
     const { method } = message;
     return (
       message.word(W_STATUS) === 0 &&
@@ -423,14 +402,24 @@ export class OwnRequests {
 
   /** The branch is made when the name is known; until then the deadline of a route holds. */
   private askForName(index: number, generation: number, request: OwnRequest): void {
-    const { hop, w } = this;
-    const go = (): void => {
-      this.nameAnswered(index, generation, request);
-      w.tally.post();
-      this.sending.flush();
-      w.scratch.reset();
-    };
-    Promise.resolve(this.resolver.resolve(hop.host, hop.namePort, hop.transport)).then(go, go);
+    const { hop } = this;
+    this.continuations.after(
+      this.resolver.resolve(hop.host, hop.namePort, hop.transport),
+      'own request to a name',
+      () => this.nameAnswered(index, generation, request),
+      () => this.nameFailed(index, generation),
+    );
+  }
+
+  /** Nobody will send it: it ends as if it could not be sent. */
+  private nameFailed(index: number, generation: number): void {
+    const { w } = this;
+    const x = w.x;
+    if (w.native.transactionLoad(index, generation) !== STATUS_OK || x[T_BRANCH_COUNT] !== 0) return;
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
+    x[T_ROUTE_DUE] = 0;
+    this.conclude(null, 503);
+    w.native.transactionStore();
   }
 
   private nameAnswered(index: number, generation: number, request: OwnRequest): void {
@@ -441,8 +430,8 @@ export class OwnRequests {
     const status = this.hop.findText(w, this.resolver, request.socket, request.nextHop);
     x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
     x[T_ROUTE_DUE] = 0;
-    if (status !== HOP_FOUND || !w.parkRequest(PLACE, this.message)) this.conclude(null, 503);
-    else if (!this.addBranch()) this.conclude(null, NO_MEMORY);
+    const isSent = status === HOP_FOUND && w.parkRequest('localRequest', this.message) && this.addBranch();
+    if (!isSent) this.conclude(null, 503);
     w.native.transactionStore();
   }
 
@@ -613,7 +602,7 @@ export class OwnRequests {
   /** The INVITE's credentials, which its ACK repeats.  [22.1] */
   private credentials(): string {
     const { message, w } = this;
-    if (this.isMaking || !w.parkRequest(PLACE, message)) return '';
+    if (this.isMaking || !w.parkRequest('localRequest', message)) return '';
     let lines = '';
     for (let n = 0; n < message.headerCount; n++) {
       const id = message.headerId(n);

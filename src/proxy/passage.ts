@@ -12,6 +12,11 @@ export type AvpValue = string | number;
 /** Targets of one fork, the first included. */
 export const TARGETS_MAX = 16;
 
+/** A route that waits; retired, whatever it still does has no effect. */
+export interface WaitingRoute {
+  retire(): void;
+}
+
 export class Passage {
   message: Message;
 
@@ -73,6 +78,14 @@ export class Passage {
   detached = false;
   routeWaits = false;
   waitsForName = false;
+  /** Its place is one of those for routes that wait; else of those for names. */
+  isKeptForRoute = false;
+  /** Without a transaction: the tick at which nobody waits for it any more. */
+  waitsUntil = 0;
+  /** How often it came back from waiting: what goes on from a promise of before has nothing to do with it now. */
+  lives = 0;
+  /** The route that waits. */
+  route: WaitingRoute | null = null;
   /** Names asked for so far. */
   namesAsked = 0;
   /** What the observer knows of it meanwhile. */

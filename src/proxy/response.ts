@@ -70,13 +70,11 @@ import { branchAt, type Downstream } from './downstream.js';
 import type { OwnRequests } from './own-requests.js';
 import { Passage } from './passage.js';
 import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
-import type { Upstream } from './upstream.js';
+import { ANSWER_BYTES, type Upstream } from './upstream.js';
 import { BranchName, bindSource, bindUpstream } from './via.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
 const STATUS_OK = 0;
-/** What an answer of our own adds to the request's header fields. */
-const ANSWER_BYTES = 4_096;
 /** Scratch for an answer that was kept, and for the challenges that go with it. */
 const ROOM_TO_CONCLUDE_BYTES = 512 * 1024;
 
@@ -93,6 +91,8 @@ export class Responses {
   private readonly stored: Passage;
   private readonly kept: Message;
   private readonly shown: Message;
+  /** The same of an INVITE that is ended by who is shown another. */
+  private readonly shownMeanwhile: Message;
   readonly decisions: Decisions;
   /** The branch whose answer a failure route sees. */
   bestBranch = 0;
@@ -116,6 +116,7 @@ export class Responses {
     this.stored = new Passage(w.newMessage());
     this.kept = w.newMessage();
     this.shown = w.newMessage();
+    this.shownMeanwhile = w.newMessage();
     this.decisions = new Decisions(w.x);
   }
 
@@ -290,11 +291,23 @@ export class Responses {
       return;
     }
     this.gatherChallenges(best, message === null ? -1 : branch, message, code);
+    const floor = w.scratch.hold();
+    try {
+      this.passBest(message, branch, best, code);
+    } finally {
+      w.scratch.letGo(floor);
+    }
+  }
+
+  /** Sends the best answer upstream: `message`, the one that branch `best` keeps, or one of our own. */
+  private passBest(message: Message | null, branch: number, best: number, code: number): void {
+    const { w } = this;
+    const x = w.x;
     if (message !== null && best === branch) {
       this.up.pass(message, code, branchAt(branch));
       return;
     }
-    if (x[branchAt(best) + B_REPLY_BYTES] !== 0 && w.parkBranchReply(1, this.kept, best)) {
+    if (x[branchAt(best) + B_REPLY_BYTES] !== 0 && w.parkBranchReply('keptResponse', this.kept, best)) {
       this.up.passKept(this.kept, code, branchAt(best));
       return;
     }
@@ -312,7 +325,7 @@ export class Responses {
       const other = x[branchAt(n) + B_CODE]!;
       if (n === best || (other !== 401 && other !== 407)) continue;
       if (n === last && message !== null) this.up.addChallenges(message);
-      else if (w.parkBranchReply(1, this.kept, n)) this.up.addChallenges(this.kept);
+      else if (w.parkBranchReply('keptResponse', this.kept, n)) this.up.addChallenges(this.kept);
     }
   }
 
@@ -364,7 +377,7 @@ export class Responses {
   /** Parses the stored request of the transaction in hand into `stored`.  False: it has been shed. */
   loadStored(): boolean {
     const { w, stored } = this;
-    if (!w.parkRequest(0, stored.message)) return false;
+    if (!w.parkRequest('storedRequest', stored.message)) return false;
     stored.reset();
     stored.transactionIndex = w.x[T_INDEX]!;
     stored.transactionGeneration = w.x[T_GENERATION]!;
@@ -376,10 +389,11 @@ export class Responses {
   /** The request that the transaction in hand keeps, to read; null: it has been shed. */
   storedRequest(): Message | null {
     const { w, shown } = this;
-    // Where stored() stands as well: the same bytes, of the same transaction.
-    if (!w.parkRequest(0, shown)) return null;
-    bindSource(w, shown);
-    return shown;
+    const isMeanwhile = this.own.endsInvite;
+    const message = isMeanwhile ? this.shownMeanwhile : shown;
+    if (!w.parkRequest(isMeanwhile ? 'shownMeanwhile' : 'shownRequest', message)) return null;
+    bindSource(w, message);
+    return message;
   }
 
   /** The passage that loadStored() filled. */

@@ -36,6 +36,8 @@ import type { Passage } from './passage.js';
 import type { ProxyObserver } from './ports.js';
 import { COUNTERS, type Workspace } from './workspace.js';
 
+/** What an answer of our own adds to the request's header fields. */
+export const ANSWER_BYTES = 4_096;
 /** Longest datagram. */
 const MESSAGE_BYTES_MAX = 65_535;
 
@@ -79,6 +81,8 @@ export class Upstream {
     const x = this.w.x;
     if (x[T_STATE] !== SERVER_PROCEEDING) return false;
     if (code > 100) this.tellOwn(passage, code);
+    // Whoever heard of it may have written much.
+    this.w.makeRoom(passage.message.length + reason.length + extra.length + ANSWER_BYTES);
     this.out.toUpstream();
     writeAnswer(this.out, this.w, passage, code, reason, extra);
     if (code > 100) this.out.sendKept();
@@ -91,10 +95,19 @@ export class Upstream {
   /** An answer of our own; a 2xx makes us the other end, under the tag we give. */
   private tellOwn(passage: Passage, code: number): void {
     const { scratch } = this.w;
-    const tagAt = scratch.at;
     const makesEnd = code >= 200 && code < 300 && !passage.message.hasToTag;
-    if (makesEnd) writeOwnTag(this.w, passage.message);
-    this.observer.reply(null, code, 0, tagAt, scratch.at - tagAt);
+    if (!makesEnd) {
+      this.observer.reply(null, code, 0);
+      return;
+    }
+    const tagAt = scratch.at;
+    writeOwnTag(this.w, passage.message);
+    const floor = scratch.hold();
+    try {
+      this.observer.reply(null, code, 0, tagAt, scratch.at - tagAt);
+    } finally {
+      scratch.letGo(floor);
+    }
   }
 
   /** Repeats the last answer: the one kept, or a fresh 100. */
@@ -146,6 +159,7 @@ export class Upstream {
   /** Passes on an answer that the branch kept: its Via is off already. */
   passKept(message: Message, code: number, b: number): void {
     this.observer.reply(message, code, this.w.x[b + B_FLAGS]! & B_RECORD_ROUTES);
+    this.w.makeRoom(message.length + ANSWER_BYTES);
     this.out.toUpstream();
     this.cseqReceived = 0;
     this.rest(message, 0);

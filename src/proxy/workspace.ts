@@ -4,7 +4,7 @@
  * Everything that would otherwise be module state, so that one thread can hold two shards.
  */
 import type { Shard } from '../memory/addon.js';
-import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
+import type { MessageSlotName, Scratch, ShardMemory } from '../memory/shard-memory.js';
 import type { Tally } from '../memory/tally.js';
 import { constant, optionalConstant, X_TICK } from '../memory/words.js';
 import { Message } from '../sip/message.js';
@@ -41,6 +41,9 @@ export type ProxyParams = {
     readonly route_timeout_ms: number;
   };
 };
+
+/** Scratch that one step may need before it asks again: the handling of a datagram, a letter, a name that is known. */
+export const ROOM_PER_STEP_BYTES = 256 * 1024;
 
 export class Workspace {
   readonly native: Shard;
@@ -90,37 +93,52 @@ export class Workspace {
     this.scratch.reset();
   }
 
+  /** Whatever was in hand did not come to its end: what it queued goes out, what it wrote is forgotten. */
+  recover(): void {
+    this.native.sendQueued();
+    this.scratch.letGoAll();
+    this.scratch.reset();
+  }
+
+  /** Something of ours threw: counted and told, for whoever caught it answers and goes on. */
+  fault(where: string, error: unknown): void {
+    this.count(COUNTERS.internalErrors);
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const at = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
+    this.faults.error('internal_error', { where, reason, at });
+  }
+
   newMessage(): Message {
     return new Message(this.memory.bytes, this.memory.words, this.memory.buffer);
   }
 
   /**
-   * Copies the stored request of the transaction in hand to parking place `place` and parses it into `message`.
+   * Copies the stored request of the transaction in hand to slot `name` and parses it into `message`.
    * False: it has been shed.
    */
-  parkRequest(place: number, message: Message): boolean {
-    const parked = this.memory.parked[place]!;
+  parkRequest(name: MessageSlotName, message: Message): boolean {
+    const parked = this.memory.slots[name];
     const length = this.native.transactionRequest(parked.at, parked.room);
-    return length !== 0 && this.bindParked(place, message, length);
+    return length !== 0 && this.bindParked(name, message, length);
   }
 
   /** The same for branch `branch`'s copy as it went out. */
-  parkBranchRequest(place: number, message: Message, branch: number): boolean {
-    const parked = this.memory.parked[place]!;
+  parkBranchRequest(name: MessageSlotName, message: Message, branch: number): boolean {
+    const parked = this.memory.slots[name];
     const length = this.native.transactionBranchRequest(branch, parked.at, parked.room);
-    return length !== 0 && this.bindParked(place, message, length);
+    return length !== 0 && this.bindParked(name, message, length);
   }
 
   /** The same for the answer that branch `branch` keeps. */
-  parkBranchReply(place: number, message: Message, branch: number): boolean {
-    const parked = this.memory.parked[place]!;
+  parkBranchReply(name: MessageSlotName, message: Message, branch: number): boolean {
+    const parked = this.memory.slots[name];
     const length = this.native.transactionBranchReply(branch, parked.at, parked.room);
-    return length !== 0 && this.bindParked(place, message, length);
+    return length !== 0 && this.bindParked(name, message, length);
   }
 
-  /** Parses the `length` bytes that stand in parking place `place` into `message`; always true. */
-  bindParked(place: number, message: Message, length: number): boolean {
-    const parked = this.memory.parked[place]!;
+  /** Parses the `length` bytes that stand in slot `name` into `message`; always true. */
+  bindParked(name: MessageSlotName, message: Message, length: number): boolean {
+    const parked = this.memory.slots[name];
     message.at = parked.at;
     message.length = length;
     message.w = parked.words >> 2;
@@ -156,6 +174,10 @@ export const COUNTERS = {
   routeErrors: constant('CounterRouteErrors'),
   routeTimeouts: constant('CounterRouteTimeouts'),
   routesSuspended: constant('CounterSuspended'),
+  routesRefused: constant('CounterSuspendedRefused'),
+  nameWaits: constant('CounterNameWaits'),
+  nameWaitsRefused: constant('CounterNameWaitsRefused'),
+  internalErrors: constant('CounterInternalErrors'),
   loops: constant('CounterLoops'),
   tooManyHops: constant('CounterTooManyHops'),
   transportErrors: constant('CounterTransportErrors'),

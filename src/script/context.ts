@@ -732,7 +732,13 @@ export class RequestContext extends MessageContext {
     const { scratch } = core.w;
     const at = scratch.at;
     scratch.text(uri);
-    const done = dlg_manage(tracker, this.message, at, scratch.at - at);
+    const floor = scratch.hold();
+    let done = false;
+    try {
+      done = dlg_manage(tracker, this.message, at, scratch.at - at);
+    } finally {
+      scratch.letGo(floor);
+    }
     scratch.at = at;
     return this.managed(done);
   }

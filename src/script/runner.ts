@@ -233,23 +233,13 @@ export class ScriptRunner implements RouteScript, DialogEvents {
     if (passage.relayed || passage.answered || !core.suspend(passage)) {
       // It has decided already, or there is no room to wait: what it does from now on has no effect.
       context.retire(new Passage(this.w.newMessage()));
-      promise.then(undefined, (error) => this.fault('request', null, error));
+      Promise.resolve(promise).catch((error) => this.fault('request', null, error));
       return;
     }
     passage.routeWaits = true;
-    const settle = (): void => {
-      context.retire(new Passage(this.w.newMessage()));
-      core.settled(passage);
-    };
+    passage.route = { retire: () => context.retire(new Passage(this.w.newMessage())) };
     // Never before the request has been put aside, however soon it settles.
-    Promise.resolve(promise).then(settle, (error) => {
-      this.fault('request', passage.message, error);
-      if (core.enter(passage)) {
-        core.routeFailed(passage);
-        core.leave(passage);
-      }
-      settle();
-    });
+    core.whenSettled(passage, promise, (error) => this.fault('request', passage.message, error));
   }
 
   private fault(route: string, message: Message | null, error: unknown): void {

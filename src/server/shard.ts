@@ -31,7 +31,7 @@ import type { ShardPort } from '../proxy/core.js';
 import { ProxyCore } from '../proxy/core.js';
 import type { NameResolver } from '../proxy/ports.js';
 import { observedSource } from '../proxy/source.js';
-import { COUNTERS, Workspace } from '../proxy/workspace.js';
+import { COUNTERS, ROOM_PER_STEP_BYTES, Workspace } from '../proxy/workspace.js';
 import type { Random } from '../random.js';
 import { systemRandom } from '../random.js';
 import type { RouteTable } from '../script/routes.js';
@@ -63,8 +63,6 @@ const FAILURE_WORDS = constant('FailureWords');
 const NO_BRANCH = constant('NoBranch');
 /** Keep-alives of clients behind NAT are this short.  [RFC 5626 4.4.1] */
 const KEEP_ALIVE_BYTES_MAX = 4;
-/** Scratch that the handling of one datagram may need before it asks again: header text of all its branches. */
-const ROOM_PER_DATAGRAM_BYTES = 256 * 1024;
 const FAILURES_MAX = constant('FailuresMax');
 /** Letters handled before datagrams have their turn again. */
 const LETTERS_PER_TURN_MAX = 64;
@@ -127,7 +125,6 @@ export class ShardCore implements ShardPort {
       sender: {
         send: (request) => this.core.own.send(request),
         hasRoom: (n) => this.core.own.hasRoom(n),
-        hasRoomFor: (first, second) => this.core.own.hasRoomFor(first, second),
         isBusy: () => this.core.own.isBusy,
         endInvite: (index, generation, code, reason) =>
           this.core.own.endInvite(index, generation, code, reason),
@@ -213,13 +210,29 @@ export class ShardCore implements ShardPort {
     message.address1 = x[b + N_ADDRESS0 + 1]!;
     message.address2 = x[b + N_ADDRESS0 + 2]!;
     message.address3 = x[b + N_ADDRESS0 + 3]!;
-    this.w.makeRoom(ROOM_PER_DATAGRAM_BYTES);
+    this.w.makeRoom(ROOM_PER_STEP_BYTES);
     if (message.length <= KEEP_ALIVE_BYTES_MAX) {
       this.w.count(COUNTERS.keepAlives);
       return;
     }
     if (this.workers > 1 && message.isRequest && !this.isOurs(message, n)) return;
-    core.receive();
+    try {
+      core.receive();
+    } catch (error) {
+      this.failed('message', error, () => core.handlingFailed());
+    }
+  }
+
+  /** A fault of ours: it costs what it happened to an answer, and nobody else anything. */
+  private failed(where: string, error: unknown, answer: () => void): void {
+    this.w.fault(where, error);
+    this.w.recover();
+    try {
+      answer();
+    } catch (again) {
+      this.w.fault(where, again);
+      this.w.recover();
+    }
   }
 
   /** The scan was a guess: if the parsed Call-ID has another owner, the datagram moves on, once. */
@@ -248,8 +261,13 @@ export class ShardCore implements ShardPort {
     for (; taken < LETTERS_PER_TURN_MAX; taken++) {
       const words = this.native.take();
       if (words === 0) break;
-      this.w.makeRoom(ROOM_PER_DATAGRAM_BYTES);
-      if (!deliver(this.x, words, this.tracker)) this.log.error('unknown_letter', { kind: this.x[X_ARGS]! });
+      this.w.makeRoom(ROOM_PER_STEP_BYTES);
+      try {
+        if (!deliver(this.x, words, this.tracker))
+          this.log.error('unknown_letter', { kind: this.x[X_ARGS]! });
+      } catch (error) {
+        this.failed('letter', error, () => {});
+      }
     }
     this.w.tally.post();
     return taken;
@@ -279,9 +297,14 @@ export class ShardCore implements ShardPort {
     for (let i = 0; i < failed * FAILURE_WORDS; i++) failures[i] = x[X_LIST + i]!;
     for (let n = 0; n < failed; n++) {
       const f = n * FAILURE_WORDS;
-      this.w.makeRoom(ROOM_PER_DATAGRAM_BYTES);
+      this.w.makeRoom(ROOM_PER_STEP_BYTES);
       const branch = failures[f + 1]!;
-      if (branch !== NO_BRANCH) this.core.sendFailed(failures[f]!, branch);
+      if (branch === NO_BRANCH) continue;
+      try {
+        this.core.sendFailed(failures[f]!, branch);
+      } catch (error) {
+        this.failed('failed send', error, () => {});
+      }
     }
     this.w.tally.post();
   }

@@ -519,6 +519,74 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** Every route waits, one with an ACK as well. */
+  slow_all: policy((lookup) => ({
+    async request(r) {
+      await lookup();
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_relay();
+    },
+  })),
+
+  /** A route makes a dialog when it has waited, and then waits for what never comes. */
+  slow_manage: policy((lookup) => ({
+    async request(r) {
+      if (!r.is_method('INVITE')) return;
+      await lookup();
+      tracked(r);
+      await lookup();
+      r.t_relay();
+    },
+  })),
+
+  /** A call that fails takes the one that rings for callee3 along: told of by the dialog's event. */
+  takes_along: policy((_, note) => {
+    let other: [string, string, string] = ['', '', ''];
+    return {
+      request(r) {
+        if (isDealtWith(r)) return;
+        if (r.$rU === 'callee3') other = [r.$ci, r.$ft, 'callee3-tag'];
+        tracked(r);
+        if (r.$rU === 'team') {
+          r.$ru = CALLEE;
+          r.append_branch(CALLEE_2);
+        }
+        r.t_relay();
+      },
+      event: {
+        'dialog:failed'(d) {
+          const failed = String(d.$dlg('callid'));
+          note('failed', failed);
+          if (failed !== other[0]) note(d.dlg_get(...other) && d.dlg_bye('all') ? 'other' : 'none', failed);
+        },
+      },
+    };
+  }),
+
+  /** The same by a failure route, while a listener reads the request of each call that fails. */
+  takes_along_and_goes_on: policy((_, note) => {
+    let other: [string, string, string] = ['', '', ''];
+    return {
+      request(r) {
+        if (isDealtWith(r)) return;
+        if (r.$rU === 'callee3') other = [r.$ci, r.$ft, 'callee3-tag'];
+        tracked(r);
+        r.t_on_failure('along');
+        r.t_relay();
+      },
+      failure: {
+        along(f) {
+          if (f.$ci === other[0]) return;
+          note(f.dlg_get(...other) && f.dlg_bye('all') ? 'other' : 'none', f.$ci);
+          f.$du = BACKUP;
+          f.t_relay();
+        },
+      },
+      callback: { FAILED: (d) => note(d.$ci === d.$dlg('callid') ? `told-${d.$rm}` : 'lost', d.$ci) },
+    };
+  }),
+
   /** The next hop is known elsewhere; what the route knew of its dialog it still knows afterwards. */
   slow_dialog: policy((lookup, note) => ({
     async request(r) {

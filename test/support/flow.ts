@@ -401,6 +401,7 @@ export class World {
     assert.equal(this.statistic('dialog:active_dialogs'), 0);
     assert.equal(this.statistic('dialog:early_dialogs'), 0);
     assert.equal(addon.audit(this.segment), 0, 'counts differ from the records');
+    assert.equal(addon.statistics(this.segment)['core:internal_errors'], 0, 'faults of ours');
     for (const { core, runner, tracker } of this.shards) {
       assert.equal(tracker.remembered, 0, 'calls that a tracker still remembers');
       assert.equal(runner.transactionsWithValues, 0, 'values of transactions left');
@@ -533,7 +534,7 @@ class Player {
     const agent = world.agent(name);
     const shard = world.shardOf(this.#call);
     this.#ownRequests += 1;
-    const sent = shard.core.own.send({
+    const isSent = shard.core.own.send({
       method,
       text: [
         `${method} ${agent.contact} SIP/2.0`,
@@ -550,7 +551,7 @@ class Player {
       side: 2,
       purpose: FLOW_PURPOSE,
     });
-    assert.equal(sent === 'sent', words.at(-1) !== 'refused', sent);
+    assert.equal(isSent, words.at(-1) !== 'refused', 'sent');
     shard.flush();
   }
 
