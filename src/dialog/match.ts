@@ -54,6 +54,20 @@ export class Matcher {
     return found === COOKIE_MALFORMED ? BAD_COOKIE : NO_COOKIE;
   }
 
+  /**
+   * Matches what a further Route of ours names, if that is another dialog than the Route before it named: a call that came
+   * by twice made two.  Nothing is complained of.  True: it is in hand.
+   */
+  byFurtherRoute(message: Message, paramsAt: number, paramsLength: number): boolean {
+    const { cookie, records } = this;
+    if (this.mode === DID_NONE) return false;
+    const { entry, id } = cookie;
+    if (cookie.find(paramsAt, paramsLength) !== COOKIE_READ) return false;
+    if (cookie.entry === entry && cookie.id === id) return false;
+    if (records.entryOf(message) !== cookie.entry) return false;
+    return records.findByAddress(message, cookie.entry, cookie.id) === STATUS.ok;
+  }
+
   /** Matches by Call-ID and tags alone. */
   byTags(message: Message): number {
     return this.records.findByTags(message) ? BY_TAGS : NO_MATCH;

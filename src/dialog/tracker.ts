@@ -322,11 +322,25 @@ export class DialogTracker implements Owners {
     return this.create(message, at, length);
   }
 
-  /** Our own topmost Route was taken off the request; its URI's parameters stand at this offset of the message. */
+  /**
+   * A Route of our own was taken off the request, the topmost first; its URI's parameters stand at this offset of the
+   * message.  Without any it is matched all the same, as dlg_match_mode says.
+   */
   looseRouted(message: Message, paramsOffset: number, paramsLength: number): void {
-    const { context } = this;
-    if (context.ownIndex !== 0 || !message.hasToTag || paramsLength === 0) return;
-    this.sequential(message, this.matcher.byRoute(message, message.at + paramsOffset, paramsLength));
+    const { context, matcher } = this;
+    if (!message.hasToTag) return;
+    const at = message.at + paramsOffset;
+    if (context.ownIndex !== 0) {
+      if (paramsLength !== 0 && matcher.byFurtherRoute(message, at, paramsLength)) this.passedAgain(message);
+      return;
+    }
+    this.sequential(message, matcher.byRoute(message, at, paramsLength));
+  }
+
+  /** Whether the request in hand belongs to a dialog: it was matched to one, or Call-ID and tags say so. */
+  isWithinDialog(message: Message): boolean {
+    if (!message.hasToTag) return false;
+    return this.context.ownIndex !== 0 || this.records.findByTags(message);
   }
 
   /** Adds the cookie to a Record-Route URI that is being written; once for each. */
@@ -782,6 +796,26 @@ export class DialogTracker implements Owners {
     this.within.hear(message, index, generation);
     // Whoever sends requests is alive.
     if (isShortened) this.keepAlive.answered(true, 0, index, generation, context.direction);
+  }
+
+  /** The dialog in hand is one that the same call made when it came by another time: it hears the request as well. */
+  private passedAgain(message: Message): void {
+    const { context, desk, native, records, x } = this;
+    const { index, generation } = records;
+    if (index === context.ownIndex || context.isOurs || x[D_STATE] === DELETED) return;
+    native.count(COUNTERS.matchedByCookie, 1);
+    const { direction, ended, held, lifetimeSeconds, status } = context;
+    context.held = false;
+    desk.enter(index, generation, x[D_DIRECTION]!);
+    this.within.hear(message, index, generation);
+    desk.leave();
+    // Its transaction holds the first of them; this one goes by itself.
+    if (context.held) desk.letGo(index, generation);
+    context.direction = direction;
+    context.ended = ended;
+    context.held = held;
+    context.status = status;
+    context.lifetimeSeconds = lifetimeSeconds;
   }
 
   /** Tells of a cookie that was not believed.  [spec 1.4] */

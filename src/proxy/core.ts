@@ -76,14 +76,14 @@ import { BranchEdits, targetOf } from './branch-edits.js';
 import { CAUSE_CALLER, CAUSE_NONE, CancelReasons } from './cancel-reason.js';
 import { Continuations } from './continuations.js';
 import { branchAt, Downstream, ROOM_PER_BRANCH_BYTES } from './downstream.js';
-import { looseRoute, yieldToStrictRouter } from './loose-route.js';
+import { isRoutedAsItCame, looseRoute, yieldToStrictRouter } from './loose-route.js';
 import { HOP_FOUND, HOP_OTHER_SCHEME, HOP_UNKNOWN_NAME, NextHop } from './next-hop.js';
 import { OwnRequests } from './own-requests.js';
 import { Passage, TARGETS_MAX } from './passage.js';
 import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
 import { Responses } from './response.js';
 import { Upstream } from './upstream.js';
-import { breadthOf, isExhausted, LoopCheck } from './validate.js';
+import { breadthOf, isExhausted, LoopCheck, passesOf } from './validate.js';
 import { readSender } from './via.js';
 import {
   COUNTERS,
@@ -103,6 +103,9 @@ const DUE_PER_TICK_MAX = 256;
 /** Routes that wait for something elsewhere, and requests that wait for a host name: each holds its message's slot. */
 const ROUTES_WAITING_MAX = 512;
 const NAME_WAITS_MAX = 512;
+
+/** So often a request may go to ourselves: routes that lead through several roles of one proxy need two or three. */
+const PASSES_MAX = 8;
 
 const RETRY_AFTER = 'Retry-After: 5\r\n';
 
@@ -394,7 +397,10 @@ export class ProxyCore {
     if (message.method === M_ACK || message.method === M_CANCEL) return false;
     x[X_ARGS] = passage.key[0]!;
     x[X_ARGS + 1] = passage.key[1]!;
-    const status = w.native.transactionCreate(message.at, message.length, message.hasToTag ? 1 : 0);
+    let status = w.native.transactionCreate(message.at, message.length, 0);
+    // What is left is for calls that are up.
+    if (status === STATUS_NO_MEMORY && this.observer.isWithinDialog(message))
+      status = w.native.transactionCreate(message.at, message.length, 1);
     if (status !== STATUS_OK) {
       this.outOfMemory();
       this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
@@ -448,6 +454,10 @@ export class ProxyCore {
     if (passage.isFailure) return this.relayAgain(passage);
     yieldToStrictRouter(this.w, passage);
     const unknown = this.findHops(passage);
+    if (this.returns(passage)) {
+      this.w.count(COUNTERS.loops);
+      return this.reply(passage, 482);
+    }
     const stateless = message.method === M_ACK || message.method === M_CANCEL;
     if (unknown !== null) return this.waitForName(passage, unknown, stateless);
     if (stateless) {
@@ -491,6 +501,18 @@ export class ProxyCore {
       if (status === HOP_UNKNOWN_NAME && unknown === null) unknown = hop;
     }
     return unknown;
+  }
+
+  /**
+   * The request would come back to us at once, as it came or once too often: 482 without the detour.  Whoever rewrites it
+   * each time is stopped by the count of our own Vias.  [16.3 step 4]
+   */
+  private returns(passage: Passage): boolean {
+    const { w } = this;
+    const hop = this.hops[0]!;
+    if (this.hopStatus[0] !== HOP_FOUND || passage.targets.length > 0) return false;
+    if (!w.sockets.isOurs(hop.address, hop.port)) return false;
+    return isRoutedAsItCame(passage) || passesOf(passage.message) >= PASSES_MAX;
   }
 
   private readonly hopStatus = new Int32Array(TARGETS_MAX);

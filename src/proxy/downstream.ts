@@ -65,6 +65,7 @@ export function branchAt(n: number): number {
 }
 
 const STATUS_OK = 0;
+const STATUS_NO_MEMORY = 3;
 /** Longest datagram: the answer whose To an ACK takes. */
 const MESSAGE_BYTES_MAX = 65_535;
 /** What an ACK or CANCEL adds to the copy's header fields. */
@@ -128,7 +129,9 @@ export class Downstream {
     if (x[T_KIND] === KIND_INVITE_SERVER) clientInviteStart(x, b, now, w.timers);
     else clientNonInviteStart(x, b, now, w.timers);
     const { textAt, textLength } = this.edits;
-    const status = w.native.transactionForward(textAt, textLength, passage.message.hasToTag ? 1 : 0);
+    let status = w.native.transactionForward(textAt, textLength, 0);
+    if (status === STATUS_NO_MEMORY && this.observer.isWithinDialog(passage.message))
+      status = w.native.transactionForward(textAt, textLength, 1);
     if (status !== STATUS_OK) return status;
     w.count(COUNTERS.forwardedRequests);
     w.count(COUNTERS.clientTransactions);

@@ -3,13 +3,13 @@
  */
 import type { Message } from '../sip/message.js';
 import {
+  HDR_ROUTE,
   U_HOST_LEN,
   U_HOST_OFF,
   U_LR,
   U_PARAMS_LEN,
   U_PARAMS_OFF,
   U_PORT,
-  U_R2,
   U_SCHEME,
   U_STATUS,
   U_USER_LEN,
@@ -45,29 +45,28 @@ function isOurUri(w: Workspace, base: number, u: number): boolean {
 }
 
 /**
- * `loose_route()`: true if the request was routed by a Route (or R-URI) of ours, which is now off.
+ * `loose_route()`: true if the request was routed by a Route (or R-URI) of ours.  All of ours that stand on top are off
+ * now, so that one passage does for them; the observer hears of each.  [16.4]
  */
 export function looseRoute(w: Workspace, passage: Passage, observer: ProxyObserver): boolean {
   const message = passage.message;
   const count = message.word(W_ROUTE_COUNT);
+  if (passage.looseRouted) return passage.routesTaken > 0 || passage.lastRouteTaken;
   passage.looseRouted = true;
   if (count === 0) return false;
-  if (strictRouterSent(w, passage, observer)) return true;
-  const first = message.word(W_ROUTE_ITEM);
-  const u = parseUriOf(w, message, message.itemUriOffset(first), message.itemUriLength(first));
-  if (!isOurUri(w, message.at, u)) return false;
+  const isStrict = strictRouterSent(w, passage, observer);
+  const end = isStrict ? count - 1 : count;
   const words = w.memory.words;
-  const isDouble = words[u + U_R2] === 1;
-  const paramsOffset = words[u + U_PARAMS_OFF]!;
-  const paramsLength = words[u + U_PARAMS_LEN]!;
-  passage.routesTaken = 1;
-  if (isDouble && count > 1) {
-    const second = message.itemNext(first);
-    const v = parseUriOf(w, message, message.itemUriOffset(second), message.itemUriLength(second));
-    if (isOurUri(w, message.at, v) && words[v + U_R2] === 1) passage.routesTaken = 2;
+  let item = message.word(W_ROUTE_ITEM);
+  let taken = 0;
+  for (; taken < end; taken++) {
+    const u = parseUriOf(w, message, message.itemUriOffset(item), message.itemUriLength(item));
+    if (!isOurUri(w, message.at, u)) break;
+    observer.looseRouted(message, words[u + U_PARAMS_OFF]!, words[u + U_PARAMS_LEN]!);
+    item = message.itemNext(item);
   }
-  observer.looseRouted(message, paramsOffset, paramsLength);
-  return true;
+  passage.routesTaken = taken;
+  return isStrict || taken > 0;
 }
 
 /** A strict router before us put our Record-Route URI into the R-URI and the target at the end of Route. */
@@ -110,4 +109,13 @@ export function yieldToStrictRouter(w: Workspace, passage: Passage): void {
   passage.requestUri = message.slice(message.itemUriOffset(item), message.itemUriLength(item));
   passage.destination ??= passage.requestUri;
   passage.routesTaken++;
+}
+
+/** The copy of the request has the R-URI and the Route that came. */
+export function isRoutedAsItCame(passage: Passage): boolean {
+  const { message, requestUri } = passage;
+  if (passage.routesTaken !== 0 || passage.lastRouteTaken || passage.routeAppended !== null) return false;
+  for (const n of passage.headersRemoved) if (message.headerId(n) === HDR_ROUTE) return false;
+  for (const line of passage.headersAppended) if (/^route[ \t]*:/i.test(line)) return false;
+  return requestUri === null || requestUri === message.text(W_RURI_OFF, W_RURI_LEN);
 }

@@ -295,7 +295,9 @@ export class OwnRequests {
     if (index !== 0 && w.native.dialogHold(index, generation) !== STATUS_OK) return false;
     x[X_ARGS] = 0;
     x[X_ARGS + 1] = 0;
-    if (w.native.transactionCreate(message.at, message.length, 1) !== STATUS_OK) {
+    // An INVITE of no call makes a new one.
+    const isUp = index !== 0 || message.method !== M_INVITE ? 1 : 0;
+    if (w.native.transactionCreate(message.at, message.length, isUp) !== STATUS_OK) {
       if (index !== 0) w.native.dialogDrop(index, generation);
       w.count(COUNTERS.noMemory);
       return false;

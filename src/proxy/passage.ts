@@ -51,7 +51,7 @@ export class Passage {
   lastRouteTaken = false;
   /** URI to append as last Route (strict router behind us), without brackets. */
   routeAppended: string | null = null;
-  /** loose_route() was run; its result. */
+  /** loose_route() was run. */
   looseRouted = false;
 
   readonly headersAppended: string[] = [];

@@ -41,8 +41,13 @@ export interface ProxyObserver {
   comesFromUs(index: number, generation: number): void;
   /** The route sees the dialog of the transaction in hand, whose request it runs for. */
   adopt(): void;
-  /** Our own topmost Route was taken off; its URI's parameters stand at [offset, offset + length) of the message. */
+  /**
+   * A Route of our own was taken off the top, from the first on; its URI's parameters stand at [offset, offset + length) of
+   * the message.
+   */
   looseRouted(message: Message, paramsOffset: number, paramsLength: number): void;
+  /** Whether the request in hand was matched to a dialog, or would be by its Call-ID and tags. */
+  isWithinDialog(message: Message): boolean;
   /** Appends parameters to the Record-Route that is being written. */
   writeRecordRouteParameters(scratch: Scratch): void;
   /** The request goes out in the transaction in hand. */

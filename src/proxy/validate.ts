@@ -22,8 +22,6 @@ export class LoopCheck {
   private readonly name = new BranchName();
   /** The branch of whoever made the request that loops() looked at last, if it reads as one of ours; else null. */
   maker: BranchName | null = null;
-  /** How often that request came through here, as its Vias tell. */
-  passes = 0;
 
   /**
    * True if this very request, with the fields that routing depends on unchanged, was forwarded here before.  The hash is
@@ -36,32 +34,46 @@ export class LoopCheck {
     const { name } = this;
     const vias = message.word(W_VIA_COUNT);
     const looked = Math.min(vias, VIA_IDS_MAX);
-    let item = this.firstVia(message);
+    let item = firstVia(message);
     this.maker = null;
-    this.passes = 0;
     for (let n = 0; n < looked; n++) {
       const at = message.at + message.itemUriOffset(item);
       if (name.read(message.bytes, at, message.itemUriLength(item))) {
         if (n === vias - 1) this.maker = name;
         else if (name.hash === hash) return true;
-        this.passes++;
       }
       item = message.itemNext(item);
       if (item === 0) break;
     }
     return false;
   }
-
-  /** The first item of the table is the topmost Via in nearly every message; else it is searched. */
-  private firstVia(message: Message): number {
-    const count = message.word(W_ITEM_COUNT);
-    for (let n = 0; n < count; n++) {
-      const id = message.word(ITEMS_AT + n * ITEM_WORDS + I_ID_HEADER) >>> 16;
-      if (id === HDR_VIA) return n;
-    }
-    return 0;
-  }
 }
+
+/** The first item of the table is the topmost Via in nearly every message; else it is searched. */
+function firstVia(message: Message): number {
+  const count = message.word(W_ITEM_COUNT);
+  for (let n = 0; n < count; n++) {
+    const id = message.word(ITEMS_AT + n * ITEM_WORDS + I_ID_HEADER) >>> 16;
+    if (id === HDR_VIA) return n;
+  }
+  return 0;
+}
+
+/** How often the request came through here, as its Vias tell; only looked at when it is about to come again. */
+export function passesOf(message: Message): number {
+  const vias = Math.min(message.word(W_VIA_COUNT), VIA_IDS_MAX);
+  let item = firstVia(message);
+  let passes = 0;
+  for (let n = 0; n < vias; n++) {
+    if (counted.read(message.bytes, message.at + message.itemUriOffset(item), message.itemUriLength(item)))
+      passes++;
+    item = message.itemNext(item);
+    if (item === 0) break;
+  }
+  return passes;
+}
+
+const counted = new BranchName();
 
 /** Max-Forwards is used up.  [16.3 step 3] */
 export function isExhausted(message: Message): boolean {

@@ -12,7 +12,7 @@ import type { Log } from '../log.js';
 import { B_CODE, T_BRANCH_COUNT, T_CODE } from '../memory/words.js';
 import type { ProxyCore } from '../proxy/core.js';
 import { branchAt } from '../proxy/downstream.js';
-import { parseUriOf } from '../proxy/loose-route.js';
+import { nextRoute, parseUriOf } from '../proxy/loose-route.js';
 import type { AvpValue, Passage } from '../proxy/passage.js';
 import { HEADERS_ADDED_BYTES_MAX, TARGETS_MAX } from '../proxy/passage.js';
 import { readSender } from '../proxy/via.js';
@@ -623,6 +623,11 @@ export class RequestContext extends MessageContext {
     if (this.waiting) return this.late(() => this.loose_route(), false);
     if (this.s.timeoutAvp !== null) this.readTimeoutAvp(this.s.timeoutAvp);
     return this.s.core.looseRoute(this.passage);
+  }
+
+  /** Whether a Route is left that is not ours: t_relay() follows it unless $du is set, and the next hop will. */
+  has_route(): boolean {
+    return nextRoute(this.passage) >= 0;
   }
 
   /** Asks for a Record-Route on the copies; `params` are URI parameters of our own (`;x=1`). */

@@ -13,19 +13,24 @@ export function defaultRoutes(nextHop: string | null): Routes {
       if (!r.sanity_check()) return;
 
       if (r.has_totag()) {
-        // Inside a dialog: our Route shows the way; neighbours that drop it are known by Call-ID and tags.
-        if (r.loose_route()) return r.t_relay();
-        r.dlg_manage();
+        // Inside a dialog: our Route shows the way; neighbours that drop it are known by Call-ID and tags.  Where all calls
+        // go to one next hop, a To tag and our Route alone, which anybody can write, lead nowhere.
+        const isRouted = r.loose_route();
+        if (isRouted && nextHop === null) return r.t_relay();
+        if (!isRouted) r.dlg_manage();
         if (r.is_known_dlg()) {
-          if (nextHop !== null && r.is_myself()) r.$du = nextHop;
+          if (!isRouted && nextHop !== null && r.is_myself()) r.$du = nextHop;
           return r.t_relay();
         }
         if (r.is_method('ACK')) return;
-        return r.sl_send_reply(404, 'Not here');
+        return isRouted
+          ? r.sl_send_reply(481, 'Call/Transaction Does Not Exist')
+          : r.sl_send_reply(404, 'Not here');
       }
 
       // A Route given in advance may only lead through us.
       r.loose_route();
+      if (nextHop !== null && r.has_route()) return r.sl_send_reply(403, 'Preloaded Route');
       if (r.is_method('OPTIONS') && r.is_myself() && r.$rU === '') return r.sl_send_reply(200, 'OK');
       if (nextHop !== null) r.$du = nextHop;
       else if (r.is_myself()) return r.sl_send_reply(404, 'Not here');

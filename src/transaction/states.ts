@@ -33,8 +33,8 @@ export const T_FORCED_RPORT = 32;
 
 /** What the route decided for every copy: Record-Route goes on; how many Route values came off the top, and the last. */
 export const T_RECORD_ROUTE = 64;
-export const T_ROUTES_TAKEN_SHIFT = 7;
-export const T_ROUTES_TAKEN = 3 << T_ROUTES_TAKEN_SHIFT;
+export const T_ROUTES_TAKEN_SHIFT = 16;
+export const T_ROUTES_TAKEN = 255 << T_ROUTES_TAKEN_SHIFT;
 export const T_LAST_ROUTE_TAKEN = 512;
 /** A request of our own: an answer came, or none in time, so that none is expected any moment. */
 export const T_SETTLED = 1_024;

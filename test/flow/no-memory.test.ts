@@ -11,6 +11,8 @@ const CALLS_MAX = 20_000;
 /** Transactions of calls before are gone after so many. */
 const CALLS_PER_PAUSE = 100;
 const PAUSE_MS = 6_000;
+const OWN_ROUTE = 'Route: <sip:192.0.2.1:5060;lr>';
+const FORGED_MAX = 20_000;
 const TEST_MS = 240_000;
 
 /** Sends, lets the proxy work, and hands to the agents what left. */
@@ -56,12 +58,22 @@ describe('memory runs out', () => {
             0,
         );
 
+        // A To tag that belongs to no dialog gets nothing of what is left.
+        const forged = (n: number) =>
+          exchange(world, 'caller', `forged${n}`, 'MESSAGE', 'To: <sip:x@example.com>;tag=any', OWN_ROUTE);
+        let taken = 0;
+        while (taken < FORGED_MAX && (await forged(taken)).includes('callee MESSAGE')) taken += 1;
+        assert.ok(taken < FORGED_MAX, 'forged requests are refused');
+        assert.deepEqual(await forged(FORGED_MAX), ['caller 503 MESSAGE']);
+
         for (const call of [held[0]!, held.at(-1)!]) {
           assert.deepEqual(await exchange(world, 'caller', call, 'INFO'), ['callee INFO']);
           assert.deepEqual(await exchange(world, 'callee', call, '200', 'to INFO'), ['caller 200 INFO']);
         }
         assert.deepEqual(await exchange(world, 'caller', 'one-more', 'INVITE'), ['caller 503 INVITE']);
 
+        await world.pass(PAUSE_MS * 6, 100);
+        world.left.length = 0;
         for (const [n, call] of held.entries()) {
           assert.deepEqual(await exchange(world, 'caller', call, 'BYE'), ['callee BYE'], `BYE of call ${n}`);
           assert.deepEqual(await exchange(world, 'callee', call, '200', 'to BYE'), ['caller 200 BYE']);

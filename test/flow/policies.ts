@@ -4,6 +4,7 @@
  * Each is what an operator would write; what it needs from the flow (an event seen, a look-up answered) is handed in.
  */
 import type { RequestContext } from '../../dist/script/context.js';
+import { defaultRoutes } from '../../dist/script/default-routes.js';
 import { type Routes, RouteTable, routes } from '../../dist/script/routes.js';
 
 export type Policy = {
@@ -85,6 +86,9 @@ function policy(
 }
 
 export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = {
+  /** The routes of the product, with one next hop for all calls. */
+  next_hop: policy(() => defaultRoutes('sip:192.0.2.20:5060')),
+
   /** Track and relay by R-URI. */
   relay: policy(() => ({
     request(r) {
