@@ -9,6 +9,7 @@ import { routes } from 'holdfast';
 export default routes({
   request(r) {
     if (!r.mf_process_maxfwd_header(10)) return r.sl_send_reply(483, 'Too Many Hops');
+    if (!r.sanity_check()) return;
     if (r.has_totag()) {
       if (!r.loose_route() || !r.is_known_dlg()) return r.sl_send_reply(481, 'No such call');
       const [verb, side, to = ''] = (r.$hdr('X-Control') ?? '').split(' ');

@@ -186,6 +186,17 @@ Status transaction_load(ShardState& shard, std::uint32_t index, std::uint32_t ge
   return if_mine(shard, shard.transactions.load(index, generation, shard.registers()));
 }
 
+/// XArgs[0..1]: the dialog of the transaction whose branch stands in M.
+Status transaction_dialog(ShardState& shard, std::uint32_t branch, std::uint32_t length) noexcept {
+  BranchName name;
+  if (!shard.in_memory(branch, length) || !read_branch_name(shard.text(branch, length), &name))
+    return Status::kNotFound;
+  const DialogHandle dialog = shard.transactions.dialog_of(name, shard.owner);
+  shard.x(kXArgs)[0] = dialog.index;
+  shard.x(kXArgs)[1] = dialog.generation;
+  return dialog.index != 0 ? Status::kOk : Status::kNotFound;
+}
+
 Status transaction_load_index(ShardState& shard, std::uint32_t index) noexcept {
   return if_mine(shard, shard.transactions.load(index, shard.registers()));
 }
@@ -417,6 +428,7 @@ void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_create>("transactionCreate");
   builder.method<&transaction_load>("transactionLoad");
   builder.method<&transaction_load_index>("transactionLoadIndex");
+  builder.method<&transaction_dialog>("transactionDialog");
   builder.method<&transaction_store>("transactionStore");
   builder.method<&transaction_free>("transactionFree");
   builder.method<&transaction_room>("transactionRoom");

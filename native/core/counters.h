@@ -27,6 +27,13 @@ namespace holdfast {
   X(StrayEvents,          "dialog:stray_events",          true)  \
   X(DialogNoMemory,       "dialog:no_memory",             true)  \
   X(ProfileLimits,        "dialog:profile_limits",        true)  \
+  X(RefusedFromTag,       "dialog:refused_from_tag",      true)  /* INVITEs that make no dialog, by reason */ \
+  X(RefusedContact,       "dialog:refused_contact",       true)  \
+  X(RefusedRouteSet,      "dialog:refused_route_set",     true)  \
+  X(RefusedText,          "dialog:refused_text",          true)  \
+  X(RefusedCallId,        "dialog:refused_call_id",       true)  \
+  X(RefusedMerged,        "dialog:refused_merged",        true)  \
+  X(ForksRefused,         "dialog:forks_refused",         true)  /* 2xx beyond the ForksMax of one INVITE */ \
   X(EventRoutes,          "dialog:event_routes",          true)  \
   X(ByesSent,             "dialog:byes_sent",             true)  \
   X(ProbesSent,           "dialog:probes_sent",           true)  \

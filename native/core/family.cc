@@ -119,6 +119,7 @@ Status Table::fork(DialogHandle handle, const Change& leg, Words out, std::uint3
     fill(index, kNone, out);
     return Status::kConflict;
   }
+  if (family.others().size() + 1 >= kForksMax) return Status::kLimit;
 
   std::uint32_t index = 0;
   if (segment.dialogs().take(Need::kCallIsUp, &index) != Status::kOk) return Status::kNoMemory;

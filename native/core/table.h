@@ -158,6 +158,8 @@ struct NewEarlyLeg {
 
 enum class EndReason : std::uint8_t { kBye, kExpired, kCommand };
 
+inline constexpr std::uint32_t kForksMax = 16;  // dialogs that 2xx of one INVITE make, the first included
+
 class Segment;
 struct CSeqSteps;
 struct DialogRecord;
@@ -213,7 +215,8 @@ class Table {
   /// numbers, flags and variables of the dialog; its own are h_id, callee's leg (the texts and socket that
   /// kChangeCalleeLeg would take), start_ts, due and CSeq steps: this callee had the INVITE, whose number is
   /// `from`, with `by` more.  In its cookie is the first one's id.  `out` shows it.  Owner only.  kConflict:
-  /// one of the family has that tag, `out` shows it.  kRefused: the dialog has had no 2xx. kNoMemory, kLimit.
+  /// one of the family has that tag, `out` shows it.  kRefused: the dialog has had no 2xx.  kNoMemory.  kLimit:
+  /// the family has kForksMax records, or the Call-ID kSameCallIdMax.
   ///
   /// Memberships belong to the family: when the dialog that has them ends, they go to one that is up.
   [[nodiscard]] Status fork(DialogHandle handle, const Change& leg, Words out, std::uint32_t from = 0,

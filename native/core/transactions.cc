@@ -12,6 +12,7 @@
 #include "rebuild.h"
 #include "scan.h"
 #include "segment.h"
+#include "table.h"
 
 namespace holdfast {
 
@@ -244,6 +245,12 @@ std::uint32_t Transactions::owner_of(const BranchName& name) const noexcept {
   const bool is_it =
       word(kTIndex) == name.index && word(kTGeneration) == name.generation && word(kTLoopHash) == name.hash;
   return is_it ? word(kTOwner) : kNoOwner;
+}
+
+DialogHandle Transactions::dialog_of(const BranchName& name, std::uint32_t owner) const noexcept {
+  if (owner_of(name) != owner) return {};
+  const std::uint32_t* r = record(name.index);
+  return {r[kTDialogIndex], r[kTDialogGeneration]};
 }
 
 bool Transactions::matches(Registers registers) const noexcept {

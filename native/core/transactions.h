@@ -129,6 +129,7 @@ class Graveyard {
   Block blocks_[kBlocksMax];
 };
 
+struct DialogHandle;
 struct TransactionRecord;
 struct TransactionLink;
 struct Bucket;
@@ -184,6 +185,10 @@ class Transactions {
   /// unless a later process has other workers.  kNoOwner if there is none.  Any thread.
   static constexpr std::uint32_t kNoOwner = 0xffffffff;
   [[nodiscard]] std::uint32_t owner_of(const BranchName& name) const noexcept;
+
+  /// The dialog of the live transaction of `owner` that `name` is a branch of, hash and all; index 0: it has
+  /// none, or there is no such transaction.
+  [[nodiscard]] DialogHandle dialog_of(const BranchName& name, std::uint32_t owner) const noexcept;
 
   /// Takes at most `out.size()` records whose earliest deadline is past out of the owner's wheel; each is
   /// named by its index in `out`.  The caller loads, acts and stores (which arms again).

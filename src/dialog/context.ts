@@ -4,6 +4,8 @@
  * One per shard, begun again for each message; a suspended route takes its own away and brings it back.  [manual 8.2]
  */
 
+import type { Refusal } from './refused.js';
+
 /** Joins that no dialog owns yet, per message. */
 export const MEMBERS_HELD_MAX = 16;
 /** Plain joins and variables that wait for a dialog, per message. */
@@ -16,6 +18,11 @@ export type PendingJoin = { readonly profile: number; readonly value: string | n
 export type PendingVariable = { readonly key: string; readonly value: string };
 
 export class DialogContext {
+  /** Why no dialog was made of this INVITE; null: none was refused. */
+  refused: Refusal | null = null;
+  /** The transaction of the message, once it has one; index 0: none. */
+  transactionIndex = 0;
+  transactionGeneration = 0;
   /** The dialog of the message; index 0: none. */
   index = 0;
   generation = 0;
@@ -82,6 +89,9 @@ export class DialogContext {
 
   /** As before any message.  What is held must have been given back. */
   clear(): void {
+    this.refused = null;
+    this.transactionIndex = 0;
+    this.transactionGeneration = 0;
     this.index = 0;
     this.generation = 0;
     this.direction = 0;

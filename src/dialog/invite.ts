@@ -148,6 +148,11 @@ export class InviteAnswers {
     scratch.at = mark;
     const status = native.dialogFork(index, generation, this.received, this.movedBy);
     if (status === STATUS.noMemory) native.count(COUNTERS.noRoom, 1);
+    if (status === STATUS.limit) {
+      native.count(COUNTERS.forksRefused, 1);
+      this.log.warn('too_many_forks', { call_id: message.callId });
+      return;
+    }
     if (status !== STATUS.ok) {
       if (status !== STATUS.conflict) this.desk.lost('fork', status, index);
       return;

@@ -14,9 +14,7 @@ import {
   W_RECORD_ROUTE_ITEM,
 } from '../sip/words.js';
 
-/** More Record-Route values than this make a leg unusable. */
-export const ROUTE_SET_ENTRIES_MAX = 64;
-/** A Route set that cannot be kept: too many entries, or too long. */
+/** A Route set that cannot be kept: it is too long. */
 export const ROUTE_SET_UNUSABLE = -1;
 /** Bytes of a stored Route set. */
 export const ROUTE_SET_BYTES_MAX = 16_384;
@@ -41,7 +39,7 @@ export function writeCallerRouteSet(invite: Message, scratch: Scratch): number {
   const count = invite.word(W_RECORD_ROUTE_COUNT);
   if (count === 0) return 0;
   const length = routeSetLength(invite, count);
-  if (length > ROUTE_SET_BYTES_MAX || count > ROUTE_SET_ENTRIES_MAX || !scratch.hasRoom(length)) {
+  if (length > ROUTE_SET_BYTES_MAX || !scratch.hasRoom(length)) {
     return ROUTE_SET_UNUSABLE;
   }
   let item = invite.word(W_RECORD_ROUTE_ITEM);
@@ -67,7 +65,6 @@ export function writeCalleeRouteSet(
 ): number {
   const count = answer.word(W_RECORD_ROUTE_COUNT) - inviteRecordRoutes - ownRecordRoutes;
   if (count <= 0) return 0;
-  if (count > ROUTE_SET_ENTRIES_MAX) return ROUTE_SET_UNUSABLE;
   const length = routeSetLength(answer, count);
   if (length > ROUTE_SET_BYTES_MAX || !scratch.hasRoom(length)) return ROUTE_SET_UNUSABLE;
   const end = scratch.at + length;
@@ -103,7 +100,6 @@ export function writeCallerRouteSetByUs(
 ): number {
   const skipped = answer.word(W_RECORD_ROUTE_COUNT) - inviteRecordRoutes - ownRecordRoutes;
   if (ownRecordRoutes === 0 || skipped < 0) return 0;
-  if (ownRecordRoutes + inviteRecordRoutes > ROUTE_SET_ENTRIES_MAX) return ROUTE_SET_UNUSABLE;
   let item = answer.word(W_RECORD_ROUTE_ITEM);
   for (let n = 0; n < skipped; n++) item = answer.itemNext(item);
   const start = scratch.at;

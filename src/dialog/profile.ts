@@ -11,6 +11,7 @@ import type { Message } from '../sip/message.js';
 import type { DialogContext } from './context.js';
 import { MEMBERS_HELD_MAX, PENDING_MAX } from './context.js';
 import type { Records } from './record.js';
+import { faultOfCaller, refuse } from './refused.js';
 import { COUNTERS } from './statistics.js';
 
 /** What the segment is told of a profile. */
@@ -52,6 +53,8 @@ export class ProfileBook {
   private readonly messageDialog: MessageDialog;
   private readonly numbers = new Map<string, number>();
   private readonly definitions: readonly ProfileDefinition[];
+  /** Memberships that no dialog owns, by the index of the live transaction that they count for. */
+  private readonly ofTransactions = new Map<number, number[]>();
   private valueAt = 0;
   private expiredAt = 0;
   private part = 0;
@@ -68,13 +71,18 @@ export class ProfileBook {
     const profile = this.numberOf(name);
     if (this.messageDialog(message)) return this.join(context, profile, value, 0);
     const { withValue } = this.definitions[profile]!;
+    if (this.isUntracked(context, message)) return false;
     if (!context.mayCreate || context.joins.length >= PENDING_MAX || !isUsable(withValue, value))
       return false;
     context.joins.push({ profile, value: withValue ? value : null });
     return true;
   }
 
-  /** Joins while fewer than `limit` are members (0: no limit); counts at once, with a dialog or without. */
+  /**
+   * Joins while fewer than `limit` are members (0: no limit); counts at once, with a dialog or without.
+   *
+   * False too for an INVITE that no dialog is made of: nobody would count the call once it is up.
+   */
   tryJoin(
     context: DialogContext,
     message: Message,
@@ -85,7 +93,15 @@ export class ProfileBook {
     const profile = this.numberOf(name);
     if (!Number.isInteger(limit) || limit < 0) return false;
     if (this.messageDialog(message)) return this.join(context, profile, value, limit);
+    if (this.isUntracked(context, message)) return false;
     return context.mayCreate && this.joinAhead(context, profile, value, limit);
+  }
+
+  /** No dialog was made of the message, or none can be. */
+  private isUntracked(context: DialogContext, message: Message): boolean {
+    const fault = context.refused ?? faultOfCaller(message);
+    if (fault !== null) refuse(context, this.records.native, fault);
+    return fault !== null;
   }
 
   /** unset_dlg_profile(): the newest matching membership goes. */
@@ -171,6 +187,27 @@ export class ProfileBook {
   giveBack(context: DialogContext): void {
     for (let n = 0; n < context.heldMembers; n++) this.records.native.profileGiveBack(context.members[n]!);
     context.heldMembers = 0;
+  }
+
+  /** The message relayed has a transaction and no dialog: what it joined counts as long as the transaction lives. */
+  keepFor(context: DialogContext, transaction: number): void {
+    const held = this.ofTransactions.get(transaction) ?? [];
+    for (let n = 0; n < context.heldMembers; n++) held.push(context.members[n]!);
+    this.ofTransactions.set(transaction, held);
+    context.heldMembers = 0;
+  }
+
+  /** The transaction goes, or its request was refused. */
+  transactionEnded(transaction: number): void {
+    const held = this.ofTransactions.get(transaction);
+    if (held === undefined) return;
+    this.ofTransactions.delete(transaction);
+    for (const member of held) this.records.native.profileGiveBack(member);
+  }
+
+  /** Transactions without dialog that count somewhere. */
+  get remembered(): number {
+    return this.ofTransactions.size;
   }
 
   /** Joins by the names that a snapshot shows, for a dialog that is revived. */

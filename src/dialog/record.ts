@@ -178,6 +178,12 @@ export class Records {
     return this.native.dialogFindByCallId() === STATUS.ok;
   }
 
+  /** Loads a dialog if the INVITE that made it has the Call-ID and From tag of the message, and it is not confirmed. */
+  isOfCaller(message: Message, index: number, generation: number): boolean {
+    this.nameMessage(message, 0);
+    return this.native.dialogMatch(index, generation) === STATUS.ok;
+  }
+
   /** Loads the nth dialog of Call-ID and caller's tag, whatever the To tag; in order of their making. */
   findCall(message: Message, nth: number): boolean {
     if (message.word(W_FROM_TAG_LEN) === 0) return false;

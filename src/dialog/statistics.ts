@@ -25,6 +25,8 @@ export const COUNTERS = {
   spirals: constant('CounterSpirals'),
   /** Dialogs that were not made for want of room. */
   noRoom: constant('CounterDialogNoMemory'),
+  /** 2xx of one INVITE that made no dialog, for there are enough of it. */
+  forksRefused: constant('CounterForksRefused'),
   /** Joins refused because the profile was full. */
   limits: constant('CounterProfileLimits'),
   /** Requests of our own inside calls: BYEs to end them, OPTIONS to see whether they are still there. */

@@ -10,6 +10,7 @@ import type { Shard } from '../memory/addon.js';
 import { STATUS } from '../memory/addon.js';
 import type { Scratch, ShardMemory } from '../memory/shard-memory.js';
 import {
+  D_CALLER_CSEQ,
   D_COOKIE_ID,
   D_DIRECTION,
   D_DUE,
@@ -19,9 +20,12 @@ import {
   D_START_TS,
   D_STATE,
   D_STEPS,
+  T_CODE,
   T_DIALOG_GENERATION,
   T_DIALOG_INDEX,
   T_DIRECTION,
+  T_GENERATION,
+  T_INDEX,
   X_ARGS,
 } from '../memory/words.js';
 import { type Random, systemRandom } from '../random.js';
@@ -77,6 +81,7 @@ import { ProfileBook } from './profile.js';
 import * as record from './record.js';
 import { Records } from './record.js';
 import { Refer } from './refer.js';
+import { refuse } from './refused.js';
 import { COUNTERS } from './statistics.js';
 import { Sweep, type Walk } from './sweep.js';
 import { TargetRefresh } from './target.js';
@@ -99,6 +104,11 @@ export type TrackerParts = {
   readonly activeDialogs?: () => number;
   /** `address:port` that a message came from when its Contact cannot be meant, else ''; left out: nobody looks. */
   readonly observedSource?: (message: Message) => string;
+  /**
+   * Whether a Via of the message names a live transaction of ours that has a dialog, whose index and generation are then
+   * in X_ARGS; left out: an INVITE that has the CSeq number of the one that made the dialog is the same one.
+   */
+  readonly dialogOfVia?: (message: Message) => boolean;
   /** The request that the transaction in hand keeps, for listeners; left out: none. */
   readonly storedRequest?: () => Message | null;
   /** Members of a profile; left out: none are found. */
@@ -189,6 +199,7 @@ export class DialogTracker implements Owners {
   private readonly numbers: Numbers;
   private readonly targets: TargetRefresh;
   private readonly observedSource: (message: Message) => string;
+  private readonly dialogOfVia: (message: Message) => boolean;
   private readonly sweep: Sweep | null;
   /** One shard does it for all. */
   private readonly expiresRemotes: boolean;
@@ -231,6 +242,7 @@ export class DialogTracker implements Owners {
     this.variables = new Variables(this.records, messageDialog, this.numbers);
     this.lifetime = new Lifetime(params);
     this.observedSource = parts.observedSource ?? (() => '');
+    this.dialogOfVia = parts.dialogOfVia ?? ((message) => this.dialogOfSameInvite(message));
     this.elsewhere = parts.elsewhere ?? null;
     const { observedSource } = this;
     this.invite = new InviteAnswers(this.desk, this.lifetime, this.profiles, params, observedSource, log);
@@ -263,7 +275,7 @@ export class DialogTracker implements Owners {
 
   /** Unanswered calls of which more is remembered than the segment keeps; with their transactions that goes. */
   get remembered(): number {
-    return this.invite.size + this.numbers.size;
+    return this.invite.size + this.numbers.size + this.profiles.remembered;
   }
 
   // ---- one message -------------------------------------------------------------------------------------------------
@@ -306,6 +318,8 @@ export class DialogTracker implements Owners {
   /**
    * dlg_manage(): makes the dialog of an initial INVITE; finds that of any sequential request by Call-ID and tags.
    *
+   * False: context.refused says why no dialog was made of an initial INVITE; null: there was none to make.
+   *
    * @param requestUriAt where the Request-URI as it is now stands in memory; left out: as received
    */
   manage(message: Message, requestUriAt = -1, requestUriLength = 0): boolean {
@@ -315,8 +329,12 @@ export class DialogTracker implements Owners {
       return true;
     }
     if (context.ownIndex !== 0 || message.method !== M_INVITE || !message.isRequest) return false;
-    if (message.word(W_FROM_TAG_LEN) === 0 || message.word(W_CALL_ID_LEN) === 0) return false;
+    if (context.refused !== null) return false;
+    if (message.word(W_FROM_TAG_LEN) === 0) return refuse(context, this.native, 'from_tag');
+    if (message.word(W_CALL_ID_LEN) === 0) return refuse(context, this.native, 'text');
     if (this.params.detect_spirals === 1 && this.isSpiral(message)) return true;
+    if (this.params.refuse_merged === 1 && this.isMerged(message))
+      return refuse(context, this.native, 'merged');
     const at = requestUriAt < 0 ? message.at + message.word(W_RURI_OFF) : requestUriAt;
     const length = requestUriAt < 0 ? message.word(W_RURI_LEN) : requestUriLength;
     return this.create(message, at, length);
@@ -361,6 +379,8 @@ export class DialogTracker implements Owners {
   relayed(message: Message): void {
     const { context } = this;
     context.hasTransaction = true;
+    context.transactionIndex = this.x[T_INDEX]!;
+    context.transactionGeneration = this.x[T_GENERATION]!;
     this.link();
     if (context.owedCallback === 0) return;
     const type = context.owedCallback;
@@ -378,7 +398,17 @@ export class DialogTracker implements Owners {
       if (hasTransaction) this.limitUnlinked(context.ownIndex, context.ownGeneration);
       else this.destroy(context.ownIndex, context.ownGeneration);
     }
+    if (hasTransaction && context.heldMembers > 0 && context.ownIndex === 0) this.keepMembers();
     this.settle();
+  }
+
+  /** What was joined without a dialog counts for the transaction, unless that is over or has refused the request. */
+  private keepMembers(): void {
+    const { context, native, x } = this;
+    const index = context.transactionIndex || x[T_INDEX]!;
+    const isInHand = x[T_INDEX] === index;
+    if (!isInHand && native.transactionLoad(index, context.transactionGeneration) !== STATUS.ok) return;
+    if (x[T_CODE]! < 300) this.profiles.keepFor(context, index);
   }
 
   /** No message is in hand any more: what follows is no route's doing. */
@@ -426,6 +456,7 @@ export class DialogTracker implements Owners {
     this.invite.ownTagAt = tagAt;
     this.invite.ownTagLength = tagLength;
     const { x } = this;
+    if (code >= 300 && this.profiles.remembered > 0) this.profiles.transactionEnded(x[T_INDEX]!);
     if (x[T_DIALOG_INDEX] === 0 && this.context.created) this.link();
     const index = x[T_DIALOG_INDEX]!;
     if (index === 0) return;
@@ -469,6 +500,7 @@ export class DialogTracker implements Owners {
   /** The transaction in hand goes.  A dialog that its INVITE made and nobody answered has failed. */
   transactionEnded(): void {
     const { x } = this;
+    if (this.profiles.remembered > 0) this.profiles.transactionEnded(x[T_INDEX]!);
     const index = x[T_DIALOG_INDEX]!;
     if (index === 0) return;
     const generation = x[T_DIALOG_GENERATION]!;
@@ -571,17 +603,25 @@ export class DialogTracker implements Owners {
   messageDialog(message: Message): boolean {
     if (this.contextDialog()) return true;
     if (message.method === M_CANCEL && message.isRequest) return this.cancelledDialog(message);
-    const { context } = this;
-    if (context.isUnknown || this.records.findByTags(message)) return !context.isUnknown;
+    const { context, params, records, x } = this;
+    if (context.isUnknown) return false;
+    const isFirst = !message.hasToTag;
+    if (isFirst && context.mayCreate && message.method === M_INVITE) {
+      // It makes a call of its own, unless it has been here: whoever has its Call-ID is no part of it.
+      if (params.detect_spirals === 1 && this.findSpiral(message)) return true;
+    } else if (records.findByTags(message)) {
+      // Who has failed is not found by the next attempt, which has the same Call-ID.
+      if (!isFirst || x[D_STATE] !== DELETED) return true;
+    }
     // An INVITE that makes a call asks this for its limits, and once more whether it has been here.
-    context.isUnknown = context.mayCreate && !message.hasToTag;
+    context.isUnknown = context.mayCreate && isFirst;
     return false;
   }
 
   /** A CANCEL has the ends of the INVITE it is about; with dlg_ctxiuid_mode its dialog becomes the context's. */
   private cancelledDialog(message: Message): boolean {
     const { context, records } = this;
-    if (!records.findByTags(message)) return false;
+    if (!records.findByTags(message) || this.x[D_STATE] === DELETED) return false;
     if (this.params.dlg_ctxiuid_mode === 1) context.point(records.index, records.generation, 1);
     return true;
   }
@@ -613,7 +653,8 @@ export class DialogTracker implements Owners {
     records.setText(X_ARGS + 2, mark + callId.length, fromTag.length);
     records.setText(X_ARGS + 4, mark + callId.length + fromTag.length, toTag.length);
     x[X_ARGS + 6] = 0;
-    return this.native.dialogFindByCallId() === STATUS.ok;
+    if (this.native.dialogFindByCallId() !== STATUS.ok) return false;
+    return toTag !== '' || x[D_STATE] !== DELETED;
   }
 
   /** Puts the one answered dialog of a Call-ID in hand; false: there is none, or there are several. */
@@ -687,8 +728,8 @@ export class DialogTracker implements Owners {
 
   /** An INVITE that comes by again belongs to the dialog that it made, and adds nothing to it. */
   private isSpiral(message: Message): boolean {
-    const { context, native, records, x } = this;
-    if (context.isUnknown || !records.findByCallerTag(message) || x[D_STATE] === DELETED) return false;
+    const { context, native, records } = this;
+    if (context.isUnknown || !this.findSpiral(message)) return false;
     const { index, generation } = records;
     context.spiral = true;
     context.own(index, generation, 1);
@@ -698,18 +739,43 @@ export class DialogTracker implements Owners {
     return true;
   }
 
+  /**
+   * Puts the dialog in hand that an INVITE without To tag made when it came by before: one of its Vias is ours, of the live
+   * transaction that holds the dialog.  The same Call-ID and From tag alone say nothing: anybody can write them into a
+   * second call.
+   */
+  private findSpiral(message: Message): boolean {
+    const { records, x } = this;
+    if (!this.dialogOfVia(message)) return false;
+    return records.isOfCaller(message, x[X_ARGS]!, x[X_ARGS + 1]!) && x[D_STATE] !== DELETED;
+  }
+
+  /** Without Vias to go by, the same Call-ID, From tag and CSeq number are the same INVITE. */
+  private dialogOfSameInvite(message: Message): boolean {
+    const { records, x } = this;
+    if (!records.findByCallerTag(message) || x[D_CALLER_CSEQ] !== message.cseq) return false;
+    records.setText(X_ARGS, records.index, records.generation);
+    return true;
+  }
+
+  /** The INVITE came to us by another way already, and has no final answer yet.  [RFC 3261 8.2.2.2] */
+  private isMerged(message: Message): boolean {
+    const { records, x } = this;
+    return records.findByCallerTag(message) && x[D_STATE]! <= EARLY && x[D_CALLER_CSEQ] === message.cseq;
+  }
+
   private create(message: Message, requestUriAt: number, requestUriLength: number): boolean {
-    if (!hasOneContact(message)) return false;
     const { context, memory, native, records, x } = this;
+    if (!hasOneContact(message)) return refuse(context, native, 'contact');
     const { scratch } = memory;
     const mark = scratch.at;
     const routeSetLength = writeCallerRouteSet(message, scratch);
-    if (routeSetLength === ROUTE_SET_UNUSABLE) return false;
+    if (routeSetLength === ROUTE_SET_UNUSABLE) return refuse(context, native, 'route_set');
     const routeAt = scratch.at;
     const source = this.observedSource(message);
     const written = records.write(context.timeoutRoute) && records.write(source);
     scratch.at = mark;
-    if (!written) return false;
+    if (!written) return this.notCreated(STATUS.noMemory);
 
     const { at } = message;
     records.setText(record.N_CALL_ID, at + message.word(W_CALL_ID_OFF), message.word(W_CALL_ID_LEN));
@@ -755,12 +821,12 @@ export class DialogTracker implements Owners {
   }
 
   private notCreated(status: number): boolean {
-    if (status === STATUS.noMemory) {
-      this.context.refusedForMemory = true;
-      this.native.count(COUNTERS.noRoom, 1);
-      this.log.warn('no_room_for_dialog');
-    }
-    return false;
+    const { context, native } = this;
+    if (status === STATUS.limit) return refuse(context, native, 'call_id');
+    if (status !== STATUS.noMemory) return refuse(context, native, 'text');
+    context.refusedForMemory = true;
+    this.log.warn('no_room_for_dialog');
+    return refuse(context, native, 'memory');
   }
 
   /** What waited for the dialog of this message belongs to it now. */

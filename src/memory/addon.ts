@@ -207,6 +207,9 @@ export type Shard = {
   /** A record with the key in XArgs[0..1] (0,0: none) and a copy of the request at [message, length). `upCall`: last tenth. */
   transactionCreate(message: number, length: number, upCall: number): number;
   transactionLoad(index: number, generation: number): number;
+  /** XArgs[0..1] = index and generation of the dialog of our live transaction whose Via branch, hash and all, stands at
+   *  [offset, length) of M.  Status notFound: no such transaction, or it has no dialog. */
+  transactionDialog(offset: number, length: number): number;
   /** `sheds` 1: and gives back what a finished transaction no longer needs, its request and all edits; left out: 0. */
   transactionStore(sheds?: number): number;
   transactionFree(index: number): void;

@@ -15,7 +15,7 @@ import {
 } from '../sip/words.js';
 import { BranchName } from './via.js';
 
-const VIA_IDS_MAX = 64;
+export const VIA_IDS_MAX = 64;
 
 /** Finds our own Vias in a request and tells a loop from a spiral. */
 export class LoopCheck {
@@ -50,7 +50,7 @@ export class LoopCheck {
 }
 
 /** The first item of the table is the topmost Via in nearly every message; else it is searched. */
-function firstVia(message: Message): number {
+export function firstVia(message: Message): number {
   const count = message.word(W_ITEM_COUNT);
   for (let n = 0; n < count; n++) {
     const id = message.word(ITEMS_AT + n * ITEM_WORDS + I_ID_HEADER) >>> 16;

@@ -65,6 +65,13 @@ const STATELESS = 115;
 const DOT = 46;
 const HEX_DIGITS = [48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102];
 
+/** Whether a branch begins as those that name a transaction of ours do. */
+export function isOurBranch(bytes: Uint8Array, at: number, length: number): boolean {
+  if (length < PREFIX.length || bytes[at + PREFIX.length - 1] !== BY_TRANSACTION) return false;
+  for (let i = 0; i < PREFIX.length; i++) if (bytes[at + i] !== PREFIX[i]) return false;
+  return true;
+}
+
 /** What a branch of ours says; read from the topmost Via of a response, or any Via of a request. */
 export class BranchName {
   owner = 0;

@@ -6,6 +6,7 @@
  * route that waits keeps its own until it settles, and from then on every call returns false.
  */
 
+import { hasOneContact } from '../dialog/leg.js';
 import { LIFETIME_SECONDS_MAX } from '../dialog/lifetime.js';
 import type { DialogTracker } from '../dialog/tracker.js';
 import type { Log } from '../log.js';
@@ -463,10 +464,15 @@ export class RequestContext extends MessageContext {
 
   /**
    * Refuses what a proxy must not forward: a demand for extensions (420), an unknown URI scheme (416), a Request-URI that
-   * is none or carries header fields (400).  What breaks the grammar elsewhere never gets here.  [RFC 3261 16.3]
+   * is none or carries header fields (400), an INVITE to a new call without exactly one Contact (400).  What breaks the
+   * grammar elsewhere never gets here.  [RFC 3261 16.3, 8.1.1.8]
    */
   sanity_check(): boolean {
     const message = this.message;
+    if (message.method === M_INVITE && !message.hasToTag && !hasOneContact(message)) {
+      this.send_reply(400, 'One Contact Needed');
+      return false;
+    }
     let unsupported = '';
     for (
       let n = message.findHeader(HDR_PROXY_REQUIRE);
@@ -763,10 +769,13 @@ export class RequestContext extends MessageContext {
       this.dlg_manage();
   }
 
-  /** A call for which there is no room is answered 503, and the route learns it from the false. */
+  /** What there is no room for is answered 503, what refuse_merged refuses 482; the route learns it from the false. */
   private managed(done: boolean): boolean {
-    if (!done && this.s.tracker.context.refusedForMemory) this.s.core.refuseForMemory(this.passage);
-    return done;
+    if (done) return true;
+    const { core, tracker } = this.s;
+    if (tracker.context.refusedForMemory) core.refuseForMemory(this.passage);
+    else if (tracker.context.refused === 'merged') core.reply(this.passage, 482);
+    return false;
   }
 
   // What follows reads or writes the dialog of the message in hand: a route that waits brings its own back first.

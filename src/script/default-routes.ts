@@ -37,8 +37,9 @@ export function defaultRoutes(nextHop: string | null): Routes {
 
       if (r.is_method('INVITE')) {
         r.record_route();
-        if (r.dlg_manage()) r.set_dlg_profile('caller', r.$fU || 'anonymous');
-        else if (r.answered) return;
+        // A call that nobody tracks is counted by no limit.
+        if (!r.dlg_manage()) return r.answered || r.sl_send_reply(403, 'Call Cannot Be Tracked');
+        r.set_dlg_profile('caller', r.$fU || r.$fd || 'anonymous');
       }
       return r.t_relay();
     },

@@ -31,6 +31,7 @@ import type { ShardPort } from '../proxy/core.js';
 import { ProxyCore } from '../proxy/core.js';
 import type { NameResolver } from '../proxy/ports.js';
 import { observedSource } from '../proxy/source.js';
+import { findDialogOfVia } from '../proxy/spiral.js';
 import { COUNTERS, ROOM_PER_STEP_BYTES, Workspace } from '../proxy/workspace.js';
 import type { Random } from '../random.js';
 import { systemRandom } from '../random.js';
@@ -117,6 +118,7 @@ export class ShardCore implements ShardPort {
       events: this.runner,
       log: faults,
       observedSource: (message) => observedSource(this.w, message),
+      dialogOfVia: (message) => findDialogOfVia(this.native, message),
       storedRequest: () => this.core.responses.storedRequest(),
       activeDialogs: () => addon.statistics(segment)['dialog:active_dialogs'] ?? 0,
       ...(options.random === undefined ? {} : { random: options.random }),

@@ -502,6 +502,16 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** The same, by somebody who looks neither at the Contact nor at what dlg_manage() says. */
+  limit_bare: policy(() => ({
+    request(r) {
+      if (r.has_totag()) return void (r.loose_route() && r.t_relay());
+      tracked(r);
+      if (!r.dlg_try_profile('caller', r.$fU, 1)) r.t_reply(503, 'Limit');
+      else r.t_relay();
+    },
+  })),
+
   /** Neighbours without Route: their requests are found by Call-ID and tags. */
   by_tags: policy(() => ({
     request(r) {

@@ -36,6 +36,11 @@ export const matchingParams = {
     section: '5.9',
     doc: 'Whether an INVITE that comes by twice belongs to the dialog it already has.',
   }),
+  refuse_merged: onOff({
+    default: 0,
+    section: 'beyond the manual',
+    doc: 'Whether an INVITE that comes by two ways at once is answered 482 the second time. 0: it is a call of its own.',
+  }),
   h_id_start: integer({
     default: 0,
     or: [-1],

@@ -6,7 +6,8 @@ import type { Message } from '../../sip/message.js';
  * Makes the dialog of an initial INVITE, or finds that of a sequential request by Call-ID and tags.
  *
  * @param requestUriAt where the Request-URI as the route left it stands in memory; left out: as received
- * @returns false for other initial requests, a second call, or an INVITE that cannot make a dialog
+ * @returns false for other initial requests, a second call, or an INVITE that no dialog is made of: $dlg_ctx('refused')
+ *   says why, and limits do not count it
  */
 export function dlg_manage(
   tracker: DialogTracker,

@@ -30,6 +30,8 @@ const ATTRIBUTES = {
   },
   /** Its number in the script, 0: there is none of that name. */
   timeout_route_id: { get: (c, tracker) => tracker.events.routeNumber(c.timeoutRoute) },
+  /** Why dlg_manage() made no dialog of this INVITE (dialog/refused.ts has the reasons); null: it refused none. */
+  refused: { get: (c) => c.refused },
   set: { get: (c) => (c.index === 0 ? 0 : 1) },
   dir: { get: (c) => c.dir },
 } as const satisfies Record<string, Attribute>;

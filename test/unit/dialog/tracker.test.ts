@@ -69,7 +69,10 @@ describe('making a dialog [spec 2.3 A, 8.10]', () => {
     ['no From tag', { from: null }],
     ['no Contact', { contact: null }],
     ['two Contacts', { contact: '<sip:a@h>, <sip:b@h>' }],
-    ['65 Record-Routes', { recordRoutes: Array.from({ length: 65 }, (_, n) => `<sip:p${n};lr>`) }],
+    [
+      'over 16,384 bytes of Record-Routes',
+      { recordRoutes: Array.from({ length: 5 }, (_, n) => `<sip:${'x'.repeat(3300)}${n};lr>`) },
+    ],
     ['a Call-ID over 4,096 bytes', { callId: 'x'.repeat(4097) }],
     ['a tag over 4,096 bytes', { from: 'x'.repeat(4097) }],
     ['a Contact over 4,096 bytes', { contact: `<sip:${'x'.repeat(4100)}@h>` }],
@@ -83,9 +86,9 @@ describe('making a dialog [spec 2.3 A, 8.10]', () => {
       });
     });
   }
-  test('64 Record-Routes are kept', async () => {
+  test('150 Record-Routes are kept', async () => {
     await inWorld([], (world) => {
-      const recordRoutes = Array.from({ length: 64 }, (_, n) => `<sip:p${n};lr>`);
+      const recordRoutes = Array.from({ length: 150 }, (_, n) => `<sip:p${n};lr>`);
       world.initial({ recordRoutes });
       assert.equal(world.dialog().caller.route_set, recordRoutes.join(','));
     });
@@ -556,10 +559,10 @@ describe('special cases [spec 2.4]', () => {
 });
 
 describe('spirals and repeated Call-IDs [manual 5.9, spec 1.6]', () => {
-  const second = (world: World): { by: string; context: number } => {
+  const second = (world: World, cseq = 7): { by: string; context: number } => {
     const before = world.statistic('spirals');
     let context = 0;
-    world.initial({ cseq: 8 }, () => {
+    world.initial({ cseq }, () => {
       context = world.tracker.context.ownIndex;
     });
     return { by: world.statistic('spirals') > before ? 'spiral' : 'new', context };
@@ -588,6 +591,13 @@ describe('spirals and repeated Call-IDs [manual 5.9, spec 1.6]', () => {
         assert.equal(found.by, spiral);
         assert.equal(world.dialogs().length, spiral === 'spiral' ? 1 : 2);
         assert.notEqual(found.context, 0);
+      });
+    });
+    test(`a further INVITE of the same Call-ID and From tag while its call is ${name}: new`, async () => {
+      await inWorld(['dialog:detect_spirals=1'], (world) => {
+        reach(world);
+        assert.equal(second(world, 8).by, 'new');
+        assert.equal(world.dialogs().length, 2);
       });
     });
     test(`an INVITE that finds its call ${name}, detect_spirals 0: ${plain}`, async () => {

@@ -88,6 +88,7 @@ describe('$dlg_ctx [manual 8.2, spec 7.2]', () => {
         DLG_CTX_ATTRIBUTES.map((name) => [name, $dlg_ctx(world.tracker, name)]),
       );
       assert.deepEqual(read, {
+        refused: null,
         on: 0,
         flags: 0,
         timeout: 0,
