@@ -25,7 +25,7 @@ using namespace net;
 #define W(name) {#name, static_cast<double>(k##name)}
 constexpr Row kRows[] = {
     // the exchange area
-    W(XTransaction), W(XDialog), W(XClock), W(XCall), W(XResult), W(XSend), W(XArgs), W(XBatch), W(XList),
+    W(XTransaction), W(XDialog), W(XClock), W(XBacklog), W(XCall), W(XResult), W(XSend), W(XArgs), W(XBatch), W(XList),
     W(XSendWords), W(XArgsWords), W(XBatchWords), W(XListWords), W(ExchangeWords),
     W(SFlow), W(SPort), W(SAddress0), W(STag), W(SCount), W(SPieces), W(SendPiecesMax),
     // the shard's memory

@@ -1,5 +1,7 @@
 #include "road.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -59,6 +61,30 @@ Status Road::hand_over(const std::uint32_t* words, std::uint32_t owner) noexcept
   return status;
 }
 
+std::uint64_t Road::now_microseconds() const noexcept {
+  if (network) return network->time.milliseconds.load() * 1'000;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000;
+}
+
+/// Tells JavaScript how long the queues have not been empty, and how long the last of this batch waited in them.
+void Road::measure_backlog(std::uint32_t from_mailbox, std::uint32_t tick_of_last) noexcept {
+  std::uint32_t* const told = shard.x(kXBacklog);
+  const bool is_mail_left = from_mailbox == kMailboxBatchMax && mailboxes.has_datagrams(shard.owner);
+  const bool is_empty = wire->is_drained() && !is_mail_left;
+  told[0] = told[1] = 0;
+  if (is_empty && backlog.passed() == 0) return;  // as nearly always: the time is of no interest
+  backlog.received(is_empty, now_microseconds());
+  if (is_empty) return;
+  told[0] = static_cast<std::uint32_t>(std::min<std::uint64_t>(backlog.passed() / 1'000, kOverflowed - 1));
+  if (!backlog.is_look_due()) return;
+  if (!wire->is_drained()) told[1] = wire->waited_ms();
+  if (!is_mail_left) return;
+  const bool is_full = mailboxes.is_half_full(shard.owner);
+  told[1] = std::max(told[1], is_full ? kOverflowed : (shard.clock.tick() - tick_of_last) * kTickMilliseconds);
+}
+
 std::uint32_t Road::receive() noexcept {
   flush();
   shard.clock.read();
@@ -83,9 +109,11 @@ std::uint32_t Road::receive() noexcept {
     words[kNTick] = letter.tick;
     mailboxes.pop_datagram(shard.owner);
   }
+  const std::uint32_t tick_of_last = letter.tick;
 
   const std::uint32_t from_wire = wire->receive(slots, batch + count * kBatchWords, kBatchMax - count);
   arrived = count + from_wire;
+  measure_backlog(count, tick_of_last);
   std::uint64_t received_bytes = 0;
   std::uint32_t mine = count;
   for (std::uint32_t n = count; n < count + from_wire; ++n) {

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "../core/mailbox.h"
+#include "../net/backlog.h"
 #include "../net/datagrams.h"
 #include "shard.h"
 
@@ -51,11 +52,14 @@ struct Road {
   std::uint32_t batch_count = 0;
   std::uint32_t arrived = 0;  // datagrams of the last receive, those of other shards included
   std::uint32_t kept = 0;
+  net::Backlog backlog;
   std::uint64_t owners_to_wake = 0;  // bit per owner
   std::uint64_t failures_counted = 0, sent_counted = 0;
   std::uint32_t batch[net::kBatchMax * net::kBatchWords];  // what X shows, out of JavaScript's reach
 
  private:
+  void measure_backlog(std::uint32_t from_mailbox, std::uint32_t tick_of_last) noexcept;
+  [[nodiscard]] std::uint64_t now_microseconds() const noexcept;
   [[nodiscard]] std::uint32_t owner_of(std::span<const std::uint8_t> datagram) const noexcept;
   [[nodiscard]] Status hand_over(const std::uint32_t* words, std::uint32_t owner) noexcept;
 };

@@ -42,6 +42,9 @@ std::shared_ptr<OpenSegment> remove_segment(std::uint32_t id);
 inline constexpr std::uint32_t kXTransaction = 0;  // kRegisterWords = 424
 inline constexpr std::uint32_t kXDialog = 440;     // kDialogWords = 40
 inline constexpr std::uint32_t kXClock = 480;      // tick, boot seconds, Unix seconds, as of the last read
+/// Of the last receive: milliseconds since the queues were last empty (0: they are), and how long its last datagram
+/// had waited (0: not asked; net::kOverflowed: some were lost).
+inline constexpr std::uint32_t kXBacklog = 483;
 inline constexpr std::uint32_t kXCall = 488;       // a call's arguments, and what it returned
 inline constexpr std::uint32_t kXResult = kXCall + kCallArgumentsMax;
 inline constexpr std::uint32_t kXSend = 512;  // flow port address[4] tag count, then 64 pairs

@@ -86,6 +86,7 @@ namespace holdfast {
   X(DnsFailures,          "core:dns_failures",            true)  \
   X(Loops,                "core:loops",                   true)  \
   X(TooManyHops,          "core:too_many_hops",           true)  \
+  X(OverloadRefused,      "core:overload_refused",        true)  /* new INVITEs answered 503 by a shard that is behind */ \
   X(WorkersReplaced,      "core:workers_replaced",        true)  \
   X(UasTransactions,      "tm:UAS_transactions",          true)  \
   X(UacTransactions,      "tm:UAC_transactions",          true)  \

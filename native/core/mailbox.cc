@@ -197,6 +197,13 @@ bool Mailboxes::has_datagrams(std::uint32_t owner) const noexcept {
   return ring.head.load(std::memory_order_relaxed) != ring.tail.load(std::memory_order_acquire);
 }
 
+bool Mailboxes::is_half_full(std::uint32_t owner) const noexcept {
+  const Ring& ring = head(owner).datagrams;
+  const std::uint64_t used =
+      ring.tail.load(std::memory_order_acquire) - ring.head.load(std::memory_order_relaxed);
+  return used >= datagram_bytes_ / 2;
+}
+
 std::uint32_t Mailboxes::letters(std::uint32_t owner) const noexcept {
   const Ring& ring = head(owner).letters;
   return ring.posted.load(std::memory_order_relaxed) - ring.taken.load(std::memory_order_relaxed);

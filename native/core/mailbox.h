@@ -58,6 +58,8 @@ class Mailboxes {
                                    std::span<std::uint32_t, kLetterWordsMax> out) noexcept;
 
   [[nodiscard]] bool has_datagrams(std::uint32_t owner) const noexcept;
+  /// Of the datagrams' ring at least half is in use: the next burst of others will find no room.
+  [[nodiscard]] bool is_half_full(std::uint32_t owner) const noexcept;
   [[nodiscard]] std::uint32_t letters(std::uint32_t owner) const noexcept;  // waiting now
   [[nodiscard]] std::uint32_t owners() const noexcept { return owners_; }
 

@@ -3,8 +3,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -212,18 +215,22 @@ std::span<const int> Sockets::of_worker(std::uint32_t worker) const noexcept {
   return std::span(descriptors_).subspan(worker * listen_.size(), listen_.size());
 }
 
+namespace {
+
+/// The socket's own count, read when somebody asks: SO_RXQ_OVFL would tell the same with a control message per
+/// datagram.
+std::uint32_t drops_of(int descriptor) noexcept {
+  std::uint32_t words[SK_MEMINFO_VARS] = {};
+  socklen_t length = sizeof words;
+  const bool told = getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, words, &length) == 0;
+  return told && length > SK_MEMINFO_DROPS * sizeof *words ? words[SK_MEMINFO_DROPS] : 0;
+}
+
+}  // namespace
+
 std::uint64_t Sockets::kernel_drops() const noexcept {
-  // The socket's own count, read when somebody asks: SO_RXQ_OVFL would tell the same with a control message
-  // per datagram.
   std::uint64_t drops = 0;
-  for (const int descriptor : descriptors_) {
-    std::uint32_t words[SK_MEMINFO_VARS] = {};
-    socklen_t length = sizeof words;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, words, &length) == 0 &&
-        length > SK_MEMINFO_DROPS * sizeof *words) {
-      drops += words[SK_MEMINFO_DROPS];
-    }
-  }
+  for (const int descriptor : descriptors_) drops += drops_of(descriptor);
   return drops;
 }
 
@@ -294,6 +301,7 @@ std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t
       from_sockaddr(in_names_[n], &words[kNPort], &words[kNAddress0]);
       in_[n].msg_hdr.msg_namelen = sizeof in_names_[n];  // the kernel wrote how much of it is used
       ++received;
+      last_ = socket;
     }
     if (got == static_cast<int>(wanted)) {
       likely_ = kBatchMax;
@@ -301,9 +309,24 @@ std::uint32_t UdpWire::receive(Slots& slots, std::uint32_t* batch, std::uint32_t
       ++asked;
     }
   }
+  drained_ = received < room;
   likely_ = std::clamp(2 * received, kLikelyMin, kBatchMax);
   if (sockets > 1) next_ = (next_ + 1) % sockets;
   return received;
+}
+
+std::uint32_t UdpWire::waited_ms() noexcept {
+  std::uint32_t drops = 0;
+  for (const int descriptor : descriptors_) drops += drops_of(descriptor);
+  if (std::exchange(drops_, drops) != drops) return kOverflowed;
+  // The stamp of the datagram received last.  The first question has the kernel stamp what arrives from then on; what
+  // has no stamp counts as new.  Nobody asks before there is a backlog, so nobody else pays for it.
+  timespec arrived{}, now{};
+  if (ioctl(descriptors_[last_], SIOCGSTAMPNS, &arrived) != 0) return 0;
+  clock_gettime(CLOCK_REALTIME, &now);
+  const std::int64_t waited =
+      (now.tv_sec - arrived.tv_sec) * std::int64_t{1'000} + (now.tv_nsec - arrived.tv_nsec) / 1'000'000;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(waited, 0, kOverflowed - 1));
 }
 
 void UdpWire::send(std::span<const Outgoing> messages, const iovec* pieces, Failures& failures) noexcept {
@@ -369,7 +392,7 @@ bool MemoryNetwork::put(std::uint32_t worker, std::uint32_t socket, const Endpoi
                         std::span<const std::uint8_t> bytes) {
   if (worker >= arrived_.size() || socket >= listen_.size() || bytes.size() > 65535) return false;
   std::lock_guard guard(lock_);
-  arrived_[worker].push_back({socket, source, {bytes.begin(), bytes.end()}});
+  arrived_[worker].push_back({socket, source, {bytes.begin(), bytes.end()}, time.milliseconds.load()});
   return true;
 }
 
@@ -401,8 +424,10 @@ std::uint32_t MemoryWire::receive(Slots& slots, std::uint32_t* batch, std::uint3
              static_cast<std::uint32_t>(datagram.bytes.size()), datagram.socket + 1);
     words[kNPort] = datagram.source.port;
     std::copy(datagram.source.address.begin(), datagram.source.address.end(), words + kNAddress0);
+    waited_ms_ = static_cast<std::uint32_t>(network_->time.milliseconds.load() - datagram.milliseconds);
     arrived.pop_front();
   }
+  drained_ = arrived.empty();
   return received;
 }
 

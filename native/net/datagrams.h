@@ -23,6 +23,7 @@
 
 #include "../core/clock.h"
 #include "../core/status.h"
+#include "backlog.h"
 #include "slots.h"
 
 namespace holdfast::net {
@@ -120,10 +121,18 @@ class Wire {
   /// Sends all messages in order per flow; one that cannot be sent goes to `failures`, the others are sent
   /// all the same.
   virtual void send(std::span<const Outgoing> messages, const iovec* pieces, Failures& failures) noexcept = 0;
+  /// Whether the last receive found the end of what had arrived.
+  [[nodiscard]] bool is_drained() const noexcept { return drained_; }
+  /// Milliseconds that the newest datagram of the last receive had waited; kOverflowed: since the last look some
+  /// were lost for want of room.  What arrived behind it waits as long.
+  [[nodiscard]] virtual std::uint32_t waited_ms() noexcept = 0;
   /// File descriptors whose readability announces datagrams.
   [[nodiscard]] virtual std::span<const int> descriptors() const noexcept { return {}; }
   /// The number of listen addresses; flows are 1..this.
   [[nodiscard]] virtual std::uint32_t flows() const noexcept = 0;
+
+ protected:
+  bool drained_ = true;
 };
 
 /// Messages that wait for the end of the batch.
@@ -196,6 +205,7 @@ class UdpWire final : public Wire {
 
   std::uint32_t receive(Slots& slots, std::uint32_t* batch, std::uint32_t room) noexcept override;
   void send(std::span<const Outgoing> messages, const iovec* pieces, Failures& failures) noexcept override;
+  [[nodiscard]] std::uint32_t waited_ms() noexcept override;
   [[nodiscard]] std::span<const int> descriptors() const noexcept override;
   [[nodiscard]] std::uint32_t flows() const noexcept override;
 
@@ -207,6 +217,8 @@ class UdpWire final : public Wire {
   bool receives_;
   std::span<const int> descriptors_;
   std::uint32_t next_ = 0;            // the socket that is asked first, in turn
+  std::uint32_t last_ = 0;            // the socket that the last datagram came from
+  std::uint32_t drops_ = 0;           // of the kernel's, as of the last look
   std::uint32_t likely_ = kBatchMax;  // datagrams that the next receive asks for first
   mmsghdr in_[kBatchMax];
   iovec in_pieces_[kBatchMax][2];
@@ -242,6 +254,7 @@ class MemoryNetwork {
     std::uint32_t socket;
     Endpoint source;
     std::vector<std::uint8_t> bytes;
+    std::uint64_t milliseconds;
   };
   std::mutex lock_;
   std::vector<Endpoint> listen_;
@@ -257,11 +270,13 @@ class MemoryWire final : public Wire {
 
   std::uint32_t receive(Slots& slots, std::uint32_t* batch, std::uint32_t room) noexcept override;
   void send(std::span<const Outgoing> messages, const iovec* pieces, Failures& failures) noexcept override;
+  [[nodiscard]] std::uint32_t waited_ms() noexcept override { return waited_ms_; }
   [[nodiscard]] std::uint32_t flows() const noexcept override;
 
  private:
   std::shared_ptr<MemoryNetwork> network_;
   std::uint32_t worker_;
+  std::uint32_t waited_ms_ = 0;
 };
 
 // -- waking

@@ -302,6 +302,10 @@ export class DialogTracker implements Owners {
     this.context.madeGeneration = generation;
   }
 
+  isOfDialog(message: Message): boolean {
+    return this.records.findByTags(message);
+  }
+
   /** A failure or branch route sees the dialog of the transaction in hand. */
   adopt(): void {
     const { context, x } = this;

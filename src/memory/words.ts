@@ -133,6 +133,10 @@ export const SOCKETS_MAX = constant('SocketsMax');
 export const X_TICK = constant('XClock');
 export const X_BOOT_SECONDS = X_TICK + 1;
 export const X_UNIX_SECONDS = X_TICK + 2;
+/** Milliseconds since the shard's queues were last found empty, 0: they are; as of the last receive. */
+export const X_BACKLOG_MS = constant('XBacklog');
+/** Milliseconds that the last datagram of a batch waited; 0xffffffff: others were lost. */
+export const X_WAITED_MS = X_BACKLOG_MS + 1;
 
 // A received datagram: X[X_BATCH + k * BATCH_WORDS + N_*].
 export const X_BATCH = constant('XBatch');

@@ -86,7 +86,6 @@ export function writeAnswer(
   reason: string,
   extra: string,
 ): void {
-  const message = passage.message;
   const scratch = w.scratch;
   const start = scratch.at;
   scratch.text('SIP/2.0 ');
@@ -95,6 +94,16 @@ export function writeAnswer(
   scratch.text(reason);
   scratch.text('\r\n');
   out.piece(start, scratch.at - start);
+  repeatFields(out, w, passage, code);
+  const tail = scratch.at;
+  if (extra !== '') scratch.text(extra);
+  scratch.text('Content-Length: 0\r\n\r\n');
+  out.piece(tail, scratch.at - tail);
+}
+
+/** The header fields that an answer has from its request.  [8.2.6.2] */
+function repeatFields(out: Outgoing, w: Workspace, passage: Passage, code: number): void {
+  const message = passage.message;
   const count = message.headerCount;
   const topVia = message.word(W_VIA_LINE_OFF);
   for (let n = 0; n < count; n++) {
@@ -110,9 +119,21 @@ export function writeAnswer(
       out.message(message, message.headerLine(n), message.headerEnd(n) - message.headerLine(n));
     }
   }
+}
+
+/** The answer to a new call that is not taken on: made ready, for it is wanted when nothing must cost much. */
+const UNAVAILABLE = Buffer.from('SIP/2.0 503 Service Unavailable\r\n');
+const LATER = Buffer.from('Retry-After: 5\r\nContent-Length: 0\r\n\r\n');
+
+/** Writes 503 with Retry-After as pieces of the outgoing message whose destination is set already. */
+export function writeUnavailable(out: Outgoing, w: Workspace, passage: Passage): void {
+  const { scratch } = w;
+  const start = scratch.at;
+  scratch.literal(UNAVAILABLE);
+  out.piece(start, scratch.at - start);
+  repeatFields(out, w, passage, 503);
   const tail = scratch.at;
-  if (extra !== '') scratch.text(extra);
-  scratch.text('Content-Length: 0\r\n\r\n');
+  scratch.literal(LATER);
   out.piece(tail, scratch.at - tail);
 }
 

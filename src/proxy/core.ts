@@ -121,6 +121,8 @@ export interface ShardPort {
 export class ProxyCore {
   /** The process is about to stop: calls that are up go on, new ones are sent elsewhere. */
   draining = false;
+  /** The shard is behind: calls that are up go first, new ones are sent elsewhere. */
+  isBehind = false;
   readonly w: Workspace;
   readonly up: Upstream;
   readonly down: Downstream;
@@ -214,16 +216,26 @@ export class ProxyCore {
     } else if (this.repeated(passage)) {
       return;
     }
+    if (this.isBehind && method === M_INVITE && this.isNewCall(message)) {
+      this.w.count(COUNTERS.overloadRefused);
+      this.up.refuse(passage);
+      return;
+    }
     if (this.loopCheck.loops(message, passage.loopHash)) {
       this.w.count(COUNTERS.loops);
       this.up.answerStateless(passage, 482);
       return;
     }
     if (this.draining && method === M_INVITE && !message.hasToTag) {
-      this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
+      this.up.refuse(passage);
       return;
     }
     this.route(passage);
+  }
+
+  /** An INVITE of no dialog; a To tag alone proves nothing, for anybody can write one. */
+  private isNewCall(message: Message): boolean {
+    return !message.hasToTag || !this.observer.isOfDialog(message);
   }
 
   /** A request that breaks the grammar: answered where that is possible.  [16.3 step 1] */

@@ -39,6 +39,8 @@ export interface ProxyObserver {
   begin(message: Message, answersUs?: boolean): void;
   /** The request that begin() told of is one of our own, made in this dialog (index 0: in none): we pass it on as well. */
   comesFromUs(index: number, generation: number): void;
+  /** Whether a request belongs, by its Call-ID and tags, to a dialog that is there.  Before begin(). */
+  isOfDialog(message: Message): boolean;
   /** The route sees the dialog of the transaction in hand, whose request it runs for. */
   adopt(): void;
   /**

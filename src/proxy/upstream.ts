@@ -29,7 +29,7 @@ import {
 import { inviteAnswered } from '../transaction/server-invite.js';
 import { nonInviteAnswered } from '../transaction/server-non-invite.js';
 import { B_RECORD_ROUTES, KIND_INVITE_SERVER, SERVER_PROCEEDING, T_RANG } from '../transaction/states.js';
-import { reasonOf, writeAnswer, writeOwnTag } from './answer.js';
+import { reasonOf, writeAnswer, writeOwnTag, writeUnavailable } from './answer.js';
 import { branchAt } from './downstream.js';
 import { Outgoing } from './outgoing.js';
 import type { Passage } from './passage.js';
@@ -59,8 +59,21 @@ export class Upstream {
 
   /** Answers without a transaction, to where the request came from.  ACK is never answered. */
   answerStateless(passage: Passage, code: number, reason = reasonOf(code), extra = ''): void {
+    if (passage.message.method === M_ACK) return;
+    this.toSender(passage);
+    writeAnswer(this.out, this.w, passage, code, reason, extra);
+    this.sentStateless(passage, code);
+  }
+
+  /** Answers an INVITE 503 with Retry-After, without a transaction and at the least cost. */
+  refuse(passage: Passage): void {
+    this.toSender(passage);
+    writeUnavailable(this.out, this.w, passage);
+    this.sentStateless(passage, 503);
+  }
+
+  private toSender(passage: Passage): void {
     const message = passage.message;
-    if (message.method === M_ACK) return;
     this.out.to(
       message.flow,
       passage.answerPort,
@@ -69,7 +82,9 @@ export class Upstream {
       message.address2,
       message.address3,
     );
-    writeAnswer(this.out, this.w, passage, code, reason, extra);
+  }
+
+  private sentStateless(passage: Passage, code: number): void {
     this.out.send();
     this.w.count(COUNTERS.statelessReplies);
     if (code >= 400) this.w.count(COUNTERS.statelessErrors);

@@ -179,6 +179,7 @@ export const COUNTERS = {
   nameWaitsRefused: constant('CounterNameWaitsRefused'),
   internalErrors: constant('CounterInternalErrors'),
   loops: constant('CounterLoops'),
+  overloadRefused: constant('CounterOverloadRefused'),
   tooManyHops: constant('CounterTooManyHops'),
   transportErrors: constant('CounterTransportErrors'),
   timeouts: constant('CounterTmTimeouts'),

@@ -24,8 +24,10 @@ import {
   N_PORT,
   N_SLOT,
   X_ARGS,
+  X_BACKLOG_MS,
   X_BATCH,
   X_LIST,
+  X_WAITED_MS,
 } from '../memory/words.js';
 import type { ShardPort } from '../proxy/core.js';
 import { ProxyCore } from '../proxy/core.js';
@@ -43,6 +45,7 @@ import { type Directory, type Records, SYSTEM_DIRECTORY, SystemDirectory } from 
 import { Resolver } from '../transport/resolve.js';
 import { type CommandResult, obey, type ShardCommand } from './commands.js';
 import { deliver, Letters } from './letters.js';
+import { Overload } from './overload.js';
 
 export type ShardOptions = {
   readonly config: Config;
@@ -80,6 +83,7 @@ export class ShardCore implements ShardPort {
   /** What other threads are told of dialogs of theirs. */
   private readonly outgoing: Letters;
   private readonly log: OnceAMinute;
+  private readonly overload: Overload;
   private readonly failures = new Uint32Array(FAILURES_MAX * FAILURE_WORDS);
 
   constructor(options: ShardOptions) {
@@ -104,6 +108,7 @@ export class ShardCore implements ShardPort {
     const clock = options.clock ?? systemClock;
     const faults = new OnceAMinute(log, clock);
     this.log = faults;
+    this.overload = new Overload(core.overload_delay_ms, faults);
     this.w = new Workspace(this.native, memory, tally, config.listen, config.params, owner, faults);
     this.runner = new ScriptRunner(this.w, routes, log);
     const isTimerWorker = timerWorker && owner === config.workers;
@@ -174,6 +179,8 @@ export class ShardCore implements ShardPort {
 
   /** One batch, message by message in order of arrival; whoever calls sends what it queues. */
   private batch(count: number): void {
+    const { x } = this;
+    this.core.isBehind = this.overload.isBehind(x[X_BACKLOG_MS]!, x[X_WAITED_MS]!);
     this.w.scratch.reset();
     this.parse(count);
     for (let n = 0; n < count; n++) this.datagram(n);

@@ -23,6 +23,13 @@ export const coreParams = {
     section: 'transport',
     doc: 'Receive buffer asked of the kernel for each socket; it may give less.',
   }),
+  overload_delay_ms: milliseconds({
+    default: 20,
+    min: 0,
+    max: 1_000,
+    section: 'transport',
+    doc: 'A shard is behind when its queue has not been empty for so long and what it takes out has waited so long, or the kernel dropped some: until the queue is empty, new INVITEs get 503, calls that are up go on. 0 never refuses.',
+  }),
   max_forwards: integer({
     default: 70,
     min: 1,
