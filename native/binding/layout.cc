@@ -61,7 +61,7 @@ constexpr Row kRows[] = {
     W(ChangeState), W(ChangeDue), W(ChangeLifetime), W(ChangeStartTs), W(ChangeEndTs), W(ChangeFlags),
     W(ChangeScriptFlags), W(ChangeProperties), W(ChangeCallerCSeq), W(ChangeCalleeCSeq), W(ChangeCalleeLeg),
     W(ChangeCallerContact), W(ChangeCalleeContact), W(ChangeTimeoutRoute), W(ChangeTransaction), W(ChangeMarks),
-    W(ChangeSavedDue), W(ChangeKaDue), W(ChangeCallerRouteSet), W(MarkRouteAsked), W(MarkShortened), W(MarkEndOwed), W(MarkEndExpired), W(MarkEndNoAck), W(MarkByeToCallerUnsent), W(MarkByeToCalleeUnsent), W(EarlyLegsMax), W(CSeqStepsMax),
+    W(ChangeSavedDue), W(ChangeKaDue), W(ChangeCallerRouteSet), W(MarkRouteAsked), W(MarkShortened), W(MarkByeAwaited), W(MarkEndOwed), W(MarkEndExpired), W(MarkEndNoAck), W(MarkByeToCallerUnsent), W(MarkByeToCalleeUnsent), W(EarlyLegsMax), W(CSeqStepsMax),
     {"EndBye", static_cast<double>(EndReason::kBye)}, {"EndExpired", static_cast<double>(EndReason::kExpired)},
     {"EndCommand", static_cast<double>(EndReason::kCommand)},
     W(TextCallId), W(TextFromUri), W(TextToUri), W(TextRequestUri), W(TextCallerTag), W(TextCalleeTag),

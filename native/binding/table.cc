@@ -69,6 +69,12 @@ Status dialog_load(ShardState& shard, std::uint32_t index, std::uint32_t generat
   return table_of(shard).load({index, generation}, dialog_words(shard));
 }
 
+/// The next of this shard's dialogs that is not answered.
+Status dialog_next_unanswered(ShardState& shard, std::uint32_t cursor) noexcept {
+  return table_of(shard).next_unanswered(shard.owner, cursor, dialog_words(shard)) ? Status::kOk
+                                                                                   : Status::kNotFound;
+}
+
 /// The arguments of a match: Call-ID, From tag, To tag, the wanted direction.
 struct MatchArguments {
   explicit MatchArguments(const ShardState& shard) noexcept {
@@ -344,6 +350,7 @@ void register_table(ShardBuilder& builder) {
   builder.method<&dialog_create>("dialogCreate");
   builder.method<&dialog_find_by_id>("dialogFindById");
   builder.method<&dialog_load>("dialogLoad");
+  builder.method<&dialog_next_unanswered>("dialogNextUnanswered");
   builder.method<&dialog_match>("dialogMatch");
   builder.method<&dialog_find_by_call_id>("dialogFindByCallId");
   builder.method<&dialog_find_call>("dialogFindCall");

@@ -178,8 +178,13 @@ Status transaction_create(ShardState& shard, std::uint32_t message, std::uint32_
                           std::uint32_t up_call) noexcept {
   if (!shard.in_memory(message, length)) return Status::kOutOfRange;
   const std::uint64_t key = std::uint64_t{shard.x(kXArgs)[1]} << 32 | shard.x(kXArgs)[0];
-  return shard.transactions.create(shard.owner, key, shard.text(message, length),
-                                   up_call != 0 ? Need::kCallIsUp : Need::kNewCall, shard.registers());
+  return shard.transactions.begin(shard.owner, key, shard.text(message, length),
+                                  up_call != 0 ? Need::kCallIsUp : Need::kNewCall, shard.registers());
+}
+
+/// The next of this shard's records.
+Status transaction_next(ShardState& shard, std::uint32_t cursor) noexcept {
+  return shard.transactions.next(shard.owner, cursor, shard.registers()) ? Status::kOk : Status::kNotFound;
 }
 
 Status transaction_load(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
@@ -279,6 +284,22 @@ Status transaction_forward(ShardState& shard, std::uint32_t text, std::uint32_t 
   const Status kept = with_edits<&Transactions::forward>(shard, text, text_length, up_call);
   if (kept == Status::kOk) (void)transaction_send_branch(shard, branch);  // a failed send is told later
   return kept;
+}
+
+/// The request comes once more, as if from where it came.
+Status transaction_repeat_request(ShardState& shard) noexcept {
+  if (!in_hand(shard)) return Status::kNotFound;
+  const std::uint32_t* words = shard.registers().data();
+  const Bytes request = shard.transactions.request(words[kTIndex]);
+  if (request.empty()) return Status::kNotFound;
+  DatagramLetter letter{};
+  letter.flow = words[kTFlow];
+  letter.port = words[kTPort];
+  std::copy(words + kTAddress0, words + kTAddress0 + 4, letter.address);
+  letter.tick = shard.clock.tick();
+  const Status status = shard.road->mailboxes.post_datagram(shard.owner, letter, request);
+  if (status == Status::kOk) shard.open->wakes->wake(shard.owner);
+  return status;
 }
 
 Status transaction_send_reply(ShardState& shard) noexcept {
@@ -426,6 +447,8 @@ void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_match>("transactionMatch");
   builder.method<&prefetch>("prefetch");
   builder.method<&transaction_create>("transactionCreate");
+  builder.method<&transaction_next>("transactionNext");
+  builder.method<&transaction_repeat_request>("transactionRepeatRequest");
   builder.method<&transaction_load>("transactionLoad");
   builder.method<&transaction_load_index>("transactionLoadIndex");
   builder.method<&transaction_dialog>("transactionDialog");

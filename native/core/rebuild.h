@@ -39,6 +39,8 @@ void link_transactions(Rebuild& work) noexcept;
 
 /// A live transaction sends the BYE that an ended dialog owes this side.
 void bye_is_sent(Segment& segment, std::uint32_t index, std::uint32_t side) noexcept;
+/// A live transaction carries the BYE that ended the dialog: it is not awaited again.
+void bye_is_under_way(Segment& segment, std::uint32_t index) noexcept;
 
 // verify(): the same walks, without a change.
 void verify_dialogs(Rebuild& work) noexcept;

@@ -957,6 +957,19 @@ std::uint32_t Table::next(std::uint32_t cursor) const noexcept {
   return 0;
 }
 
+bool Table::next_unanswered(std::uint32_t owner, std::uint32_t cursor, Words out) noexcept {
+  const std::uint32_t last = segment_->dialogs().carved();
+  for (std::uint32_t index = std::max(cursor, 1u); index <= last; ++index) {
+    const std::uint8_t state = peek(segment_->dialog(index).state);
+    if (state != kUnconfirmed && state != kEarly) continue;
+    Locked record(*segment_, index);
+    if (!record || record->state > kEarly || segment_->owner_of(record->entry) != owner) continue;
+    fill(index, kNone, out);
+    return true;
+  }
+  return false;
+}
+
 std::uint32_t Table::advance(std::uint32_t owner, std::uint32_t now_boot,
                              std::span<DialogHandle> out) noexcept {
   if (owner >= segment_->owners()) return 0;
@@ -1013,6 +1026,14 @@ void bye_is_sent(Segment& segment, std::uint32_t index, std::uint32_t side) noex
   if (side == kCalleeSide) numbers.marks &= static_cast<std::uint8_t>(~kMarkByeToCalleeUnsent);
 }
 
+void bye_is_under_way(Segment& segment, std::uint32_t index) noexcept {
+  DialogRecord& record = segment.dialog(index);
+  auto& numbers = *reinterpret_cast<DialogCold*>(segment.arena().bytes(record.cold));
+  if ((numbers.marks & kMarkByeAwaited) == 0) return;
+  numbers.marks &= static_cast<std::uint8_t>(~kMarkByeAwaited);
+  record.holds -= 1;
+}
+
 void begin_dialogs(Rebuild& work) noexcept {
   Segment& segment = work.segment;
   const std::uint32_t carved = std::min(segment.dialogs().carved(), segment.header().dialogs_max);
@@ -1029,6 +1050,12 @@ void begin_dialogs(Rebuild& work) noexcept {
       auto& numbers = *reinterpret_cast<DialogCold*>(segment.arena().bytes(record.cold));
       record.holds = (numbers.marks & kMarkEndOwed) != 0 ? 1 : 0;
       record.due = 0;  // an ended one has none
+      // A BYE has ended it that may not have gone on: its next copy must find it.
+      numbers.marks &= static_cast<std::uint8_t>(~kMarkByeAwaited);
+      if (record.bye_owed == 0 && (numbers.flags & kFlagHasBye) != 0) {
+        numbers.marks |= kMarkByeAwaited;
+        record.holds += 1;
+      }
       numbers.marks &= static_cast<std::uint8_t>(~(kMarkByeToCallerUnsent | kMarkByeToCalleeUnsent));
       if ((record.bye_owed & kCallerSide) != 0) numbers.marks |= kMarkByeToCallerUnsent;
       HOLDFAST_KILL_POINT();

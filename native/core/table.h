@@ -78,6 +78,7 @@ inline constexpr std::uint32_t kNoCSeq = 0xffff'ffff;
 
 enum DialogMark : std::uint32_t {
   kMarkRouteAsked = 1,   // the timeout route was asked for; gone with every change of the deadline
+  kMarkByeAwaited = 2,   // found at attach: ended by a BYE that may not have gone on; a hold stands for it
   kMarkShortened = 4,    // a keep-alive that nobody answered shortened the lifetime
   kMarkEndOwed = 8,      // claim_end was called, and the owner has not begun its effects yet ...
   kMarkEndExpired = 16,  // ... with kExpired
@@ -85,8 +86,10 @@ enum DialogMark : std::uint32_t {
   kMarkByeToCallerUnsent =
       64,  // found at attach: owed, and no transaction of ours sends it.  Whoever sends it ...
   kMarkByeToCalleeUnsent = 128,  // ... clears both; one hold stands for them
-  kMarkAll = 253,
+  kMarkAll = 255,
 };
+/// In the flags (src/dialog/record.ts): a BYE ended it.
+inline constexpr std::uint32_t kFlagHasBye = 4;
 
 /// Bounds of what a dialog keeps, in bytes.  The texts of NewDialog together are bounded too, so that a
 /// snapshot without variables and members always fits into 65,536 bytes.
@@ -273,6 +276,8 @@ class Table {
   /// The next record index >= `cursor` in use, 0: none.  After kNextLooksMax free records it is the last of
   /// these, which load() and snapshot() do not find: whoever walks on from it misses none.  Any thread.
   [[nodiscard]] std::uint32_t next(std::uint32_t cursor) const noexcept;
+  /// Loads the first unanswered dialog of `owner`'s from number `cursor` on; false: there is none.
+  [[nodiscard]] bool next_unanswered(std::uint32_t owner, std::uint32_t cursor, Words out) noexcept;
 
   /// At most `out.size()` dialogs of `owner` whose deadline is past (each as index, generation).  A dialog
   /// stays due until it is ended or its deadline is moved: it comes again with the next second, so nobody

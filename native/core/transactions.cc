@@ -166,6 +166,12 @@ void Transactions::release(Block block) noexcept {
 
 Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request,
                             Need need, Registers out) noexcept {
+  std::fill_n(out.begin(), kHeadWords, 0u);
+  return begin(owner, key, request, need, out);
+}
+
+Status Transactions::begin(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request,
+                           Need need, Registers registers) noexcept {
   if (owner >= owners_) return Status::kOutOfRange;
   std::uint32_t index = 0;
   if (const Status status = segment_->transactions().take(need, &index); status != Status::kOk) return status;
@@ -177,7 +183,11 @@ Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<co
 
   std::uint32_t* r = record(index);
   const std::uint32_t generation = r[kTGeneration] == 0 ? 1 : r[kTGeneration];
-  std::memset(r + 1, 0, (kRecordWords - 1) * sizeof(std::uint32_t));
+  std::memcpy(r + 1, registers.data() + 1, (kHeadWords - 1) * sizeof(std::uint32_t));
+  for (const std::uint32_t word : kHeadReadOnly)
+    if (word != kTIndex) r[word] = 0;
+  r[kTExtrasBlock] = 0;
+  std::memset(r + kHeadWords, 0, kBranchWords * sizeof(std::uint32_t));
   r[kTGeneration] = generation;
   r[kTOwner] = owner;
   r[kTRequestBlock] = request_block;
@@ -188,7 +198,7 @@ Status Transactions::create(std::uint32_t owner, std::uint64_t key, std::span<co
   r[kTIndex] = index;  // from here on it is
   keep_order();
   if (key != 0) insert_key(index);
-  copy_out(index, out);
+  copy_out(index, registers);
   return Status::kOk;
 }
 
@@ -229,6 +239,16 @@ Status Transactions::load(std::uint32_t index, Registers out) noexcept {
   if (!is_live(index)) return Status::kNotFound;
   copy_out(index, out);
   return Status::kOk;
+}
+
+bool Transactions::next(std::uint32_t owner, std::uint32_t cursor, Registers out) noexcept {
+  const std::uint32_t last = segment_->transactions().carved();
+  for (std::uint32_t index = std::max(cursor, 1u); index <= last; ++index) {
+    if (!is_owned_by(index, owner)) continue;
+    copy_out(index, out);
+    return true;
+  }
+  return false;
 }
 
 bool Transactions::is_owned_by(std::uint32_t index, std::uint32_t owner) const noexcept {
@@ -589,6 +609,7 @@ std::uint32_t Transactions::room() const noexcept {
 // -------------------------------------------------------------------------------------
 
 constexpr std::uint32_t kKindClient = 3;
+constexpr std::uint32_t kEndedDialog = 8;  // kTDirection: its BYE ended the dialog (src/dialog)
 constexpr std::uint32_t kPurposeBye = 1, kPurposeByeAgain = 2;  // kTUser0: PURPOSE of src/dialog
 
 /// Every carved record, and the blocks of the live ones.
@@ -692,7 +713,9 @@ void mark_transactions(Rebuild& work) noexcept {
   TransactionWalk walk(work.segment);
   for (std::uint32_t index = 1; index <= walk.last(); ++index) {
     std::uint32_t* r = walk.view.record(index);
-    const bool is_live = walk.view.is_live(index);
+    // A request of our own that has no copy yet: whoever wanted it sent finds it unsent.
+    const bool is_live = walk.view.is_live(index) &&
+                         (r[kTKind] != kKindClient || r[kHeadWords + kBState] != 0);
     const std::uint32_t owner = is_live ? walk.owner_after(index, work) : work.segment.owners();
     if (owner == work.segment.owners()) {
       r[kTIndex] = 0;  // nobody's
@@ -711,6 +734,8 @@ void mark_transactions(Rebuild& work) noexcept {
     const bool is_bye =
         r[kTKind] == kKindClient && (r[kTUser0] == kPurposeBye || r[kTUser0] == kPurposeByeAgain);
     if (is_bye && named.state == kDeleted) bye_is_sent(work.segment, dialog, r[kTDirection] & 3);
+    if ((is_bye || (r[kTDirection] & kEndedDialog) != 0) && named.state == kDeleted)
+      bye_is_under_way(work.segment, dialog);
   }
 }
 

@@ -51,7 +51,7 @@ enum HeadWord : std::uint32_t {
   kTAddress3,     // IPv6, or IPv4-mapped; network byte order
   kTDialogIndex,  // the dialog that was tracked with it; holds it (one of the record's holds)
   kTDialogGeneration,
-  kTDirection,           // 1 downstream, 2 upstream; + 4: its INVITE made the dialog
+  kTDirection,           // 1 downstream, 2 upstream; + 4: its INVITE made the dialog, + 8: its BYE ended it
   kTRetransmitDue,       // server retransmission (timer G); 0: none
   kTRetransmitInterval,  // ticks
   kTEndDue,              // when the record goes, or the state it waits in ends
@@ -156,11 +156,17 @@ class Transactions {
   /// what is known.  `key` != 0 enters it in the index.  kNoMemory.
   [[nodiscard]] Status create(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request,
                               Need need, Registers out) noexcept;
+  /// create() of a record whose head the caller has filled in: there is no instant at which it says less.
+  /// Nothing is armed before store().
+  [[nodiscard]] Status begin(std::uint32_t owner, std::uint64_t key, std::span<const std::uint8_t> request,
+                             Need need, Registers registers) noexcept;
   /// Finds by key among the records of `owner`.  kNotFound.
   [[nodiscard]] Status find(std::uint32_t owner, std::uint64_t key, Registers out) noexcept;
   [[nodiscard]] Status load(std::uint32_t index, std::uint32_t generation, Registers out) noexcept;
   /// Whatever its generation: after advance().
   [[nodiscard]] Status load(std::uint32_t index, Registers out) noexcept;
+  /// Loads the first live record of `owner` from number `cursor` on; false: there is none.
+  [[nodiscard]] bool next(std::uint32_t owner, std::uint32_t cursor, Registers out) noexcept;
   [[nodiscard]] bool is_owned_by(std::uint32_t index, std::uint32_t owner) const noexcept;
   /// Writes the registers back and (re)arms the node at the earliest non-zero *Due.  `sheds`: gives back
   /// what a finished transaction no longer needs, the request and all edits.

@@ -48,6 +48,8 @@ export const CHANGE_KA_DUE = constant('ChangeKaDue');
 export const MARK_ROUTE_ASKED = constant('MarkRouteAsked');
 /** A keep-alive that nobody answered shortened the lifetime. */
 export const MARK_SHORTENED = constant('MarkShortened');
+/** The process before died when a BYE had ended the call, and perhaps before it went on; a hold stands for it. */
+export const MARK_BYE_AWAITED = constant('MarkByeAwaited');
 /** dialogClaimEnd has ended the call, and its effects have not begun; beside it, why and from which state. */
 export const MARK_END_OWED = constant('MarkEndOwed');
 export const MARK_END_EXPIRED = constant('MarkEndExpired');

@@ -27,6 +27,8 @@ import { TO_CALLEE, TO_CALLER } from './requests.js';
 
 /** A BYE that a call owes may be under way, and once more with a higher number; beyond that nobody sends it. */
 const BYES_EACH_SIDE = 2;
+/** 64 * T1: so long a BYE is repeated.  [RFC 3261 17.1.2.2, timer F] */
+const BYE_SECONDS = 32;
 /** A busy thread is late. */
 const LATE_SECONDS = 20;
 /** Records looked at with each tick of 10 ms; the first round, after a start, goes faster. */
@@ -111,6 +113,7 @@ export class Sweep {
     if (state === DELETED) {
       const age = now - x[D_END_TS]!;
       if (age > this.endSeconds) this.free(index, generation);
+      else if ((x[D_MARKS]! & record.MARK_BYE_AWAITED) !== 0) this.awaitBye(index, generation, age);
       // Those of a process before have their transactions, or the mark.
       else if (x[D_BYE_OWED] !== 0 && Math.min(age, now - this.since) > this.owedSeconds)
         this.ending.sendOwed(index, generation);
@@ -118,6 +121,15 @@ export class Sweep {
     }
     if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)
       this.fail(index, generation);
+  }
+
+  /** A BYE that came to a process before is repeated for so long; then the call is over for whoever sent it. */
+  private awaitBye(index: number, generation: number, age: number): void {
+    const { records, x } = this.desk;
+    if (age <= BYE_SECONDS) return;
+    records.beginChange(record.CHANGE_MARKS, DELETED);
+    x[record.A_MARKS_CLEAR] = record.MARK_BYE_AWAITED;
+    if (records.change(index, generation) === STATUS.ok) this.desk.letGo(index, generation);
   }
 
   /** Claimed by a process that died before these BYEs were under way. */

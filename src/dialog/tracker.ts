@@ -20,6 +20,8 @@ import {
   D_START_TS,
   D_STATE,
   D_STEPS,
+  D_TRANSACTION_GENERATION,
+  D_TRANSACTION_INDEX,
   T_CODE,
   T_DIALOG_GENERATION,
   T_DIALOG_INDEX,
@@ -513,6 +515,47 @@ export class DialogTracker implements Owners {
       this.invite.transactionEnded(index, generation);
     }
     this.unlink(index, generation);
+  }
+
+  // ---- in place of the dead ----------------------------------------------------------------------------------------
+
+  /** The transaction in hand begins anew: the dialog that it made goes as if it had not been. */
+  beginsAnew(): void {
+    const { x } = this;
+    if ((x[T_DIRECTION]! & TRANSACTION_MADE_DIALOG) === 0) return;
+    this.undo(x[T_DIALOG_INDEX]!, x[T_DIALOG_GENERATION]!);
+    x[T_DIALOG_INDEX] = 0;
+    x[T_DIALOG_GENERATION] = 0;
+    x[T_DIRECTION] = 0;
+  }
+
+  /** Unanswered dialogs of this shard that no transaction of an INVITE names: the next copy of it makes its own. */
+  takenOver(): void {
+    const { native, records, x } = this;
+    for (let cursor = 1; native.dialogNextUnanswered(cursor) === STATUS.ok; ) {
+      const { index, generation } = records;
+      cursor = index + 1;
+      const transaction = x[D_TRANSACTION_INDEX]!;
+      const isNamed =
+        transaction !== 0 &&
+        native.transactionLoad(transaction, x[D_TRANSACTION_GENERATION]!) === STATUS.ok &&
+        x[T_DIALOG_INDEX] === index &&
+        x[T_DIALOG_GENERATION] === generation;
+      // One whose transaction found no room to be named in it is held all the same.
+      const isHeld = transaction === 0 && x[D_HOLDS]! > 1;
+      if (!isNamed && !isHeld) this.undo(index, generation);
+    }
+  }
+
+  /** An unanswered dialog goes, whoever holds it, and takes its memberships with it. */
+  private undo(index: number, generation: number): void {
+    const { desk, records, x } = this;
+    if (!records.load(index, generation) || x[D_STATE]! > EARLY) return;
+    if (desk.commitState(x[D_STATE]!, DELETED, 0, index, generation) !== STATUS.ok) return;
+    while (records.load(index, generation)) {
+      desk.letGo(index, generation);
+      if (x[D_HOLDS]! <= 1) break;
+    }
   }
 
   // ---- time --------------------------------------------------------------------------------------------------------

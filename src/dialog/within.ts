@@ -11,6 +11,7 @@ import {
   D_DUE,
   D_EARLY_LEGS,
   D_LIFETIME,
+  D_MARKS,
   D_PROPERTIES,
   D_START_TS,
   D_STATE,
@@ -60,6 +61,7 @@ export class RequestsWithin {
       const to = event === null ? from : next(from, event);
       context.status = to === STRAY ? from : to;
       if (to === STRAY) native.count(COUNTERS.stray, 1);
+      if (event === 'bye' && from === DELETED) this.takeAwaited(index, generation);
       if (to === STRAY || event === null || from === DELETED) return;
       if (event === 'bye' && from === EARLY) this.endEarlyLeg(message, index, generation);
       if (to === DELETED && !context.held) context.held = this.desk.hold(index, generation);
@@ -76,6 +78,17 @@ export class RequestsWithin {
       if (!records.load(index, generation)) return;
     }
     this.desk.lost('request', STATUS.conflict, index);
+  }
+
+  /** The BYE that ended the call comes again, for the process before may have died over it: what held the dialog for it. */
+  private takeAwaited(index: number, generation: number): void {
+    const { context, records, x } = this.desk;
+    if ((x[D_MARKS]! & record.MARK_BYE_AWAITED) === 0 || context.held) return;
+    records.beginChange(record.CHANGE_MARKS, DELETED);
+    x[record.A_MARKS_CLEAR] = record.MARK_BYE_AWAITED;
+    if (records.change(index, generation) !== STATUS.ok) return;
+    context.held = true;
+    context.ended = true;
   }
 
   /** A BYE while it rings ends that early leg; the answer to the INVITE ends the dialog.  [RFC 3261 15] */

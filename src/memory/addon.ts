@@ -204,8 +204,13 @@ export type Shard = {
    *  when `asInvite`; it is left in XArgs[0..1].  Loads the record if there is one: status ok or notFound, and then
    *  loopHash() of the message is in XArgs[2]. */
   transactionMatch(message: number, words: number, asInvite: number): number;
-  /** A record with the key in XArgs[0..1] (0,0: none) and a copy of the request at [message, length). `upCall`: last tenth. */
+  /** A record with the key in XArgs[0..1] (0,0: none), a copy of the request at [message, length) and the head words that
+   *  the caller has filled in: from its first instant it says all of them. `upCall`: last tenth. */
   transactionCreate(message: number, length: number, upCall: number): number;
+  /** Loads the first of this shard's records from number `cursor` on; status notFound: there is none. */
+  transactionNext(cursor: number): number;
+  /** The stored request arrives once more, from where it came; status full: the mailbox is. */
+  transactionRepeatRequest(): number;
   transactionLoad(index: number, generation: number): number;
   /** XArgs[0..1] = index and generation of the dialog of our live transaction whose Via branch, hash and all, stands at
    *  [offset, length) of M.  Status notFound: no such transaction, or it has no dialog. */
@@ -254,6 +259,8 @@ export type Shard = {
   dialogCreate(): number;
   dialogFindById(entry: number, id: number): number;
   dialogLoad(index: number, generation: number): number;
+  /** Loads the first of this shard's unanswered dialogs from number `cursor` on; status notFound: there is none. */
+  dialogNextUnanswered(cursor: number): number;
   /** XArgs: Call-ID, From tag, To tag as (offset, length) each, then the wanted direction. */
   dialogMatch(index: number, generation: number): number;
   dialogFindByCallId(): number;

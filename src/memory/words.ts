@@ -54,6 +54,8 @@ export const T_LOOP_HASH = head('TLoopHash');
 export const T_CREATED = head('TCreated');
 /** Max-Forwards that the route asked for, 0: one less than received. */
 export const T_MAX_FORWARDS = head('TUser1');
+/** The failure route that runs now: until its branches are under way, or it is over. */
+export const T_FAILURE_ROUTE = head('TUser2');
 /** Tick at which the final answer went upstream. */
 export const T_FINISHED = head('TUser0');
 /** The same word of a request of our own: what it is for. */

@@ -11,6 +11,7 @@ import {
   B_RETRANSMIT_DUE,
   B_RETRANSMIT_INTERVAL,
   B_STATE,
+  HEAD_WORDS,
   T_ADDRESS0,
   T_BRANCH_COUNT,
   T_CODE,
@@ -19,6 +20,7 @@ import {
   T_DIALOG_GENERATION,
   T_DIALOG_INDEX,
   T_END_DUE,
+  T_FAILURE_ROUTE,
   T_FLAGS,
   T_FLOW,
   T_GENERATION,
@@ -65,10 +67,12 @@ import {
   KIND_INVITE_SERVER,
   KIND_NON_INVITE_SERVER,
   SERVER_PROCEEDING,
+  T_BEGINS_ANEW,
   T_CANCELLED,
   T_FAILS_OVER,
   T_FORCED_RPORT,
   T_SUSPENDED,
+  T_UNFINISHED,
 } from '../transaction/states.js';
 import { hasOwnTag } from './answer.js';
 import { Authenticator, type IdentityOf } from './authenticate.js';
@@ -81,6 +85,7 @@ import { HOP_FOUND, HOP_OTHER_SCHEME, HOP_UNKNOWN_NAME, NextHop } from './next-h
 import { OwnRequests } from './own-requests.js';
 import { Passage, TARGETS_MAX } from './passage.js';
 import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
+import { Predecessor } from './predecessor.js';
 import { Responses } from './response.js';
 import { Upstream } from './upstream.js';
 import { breadthOf, isExhausted, LoopCheck, passesOf } from './validate.js';
@@ -129,6 +134,7 @@ export class ProxyCore {
   readonly own: OwnRequests;
   readonly responses: Responses;
   readonly reasons: CancelReasons;
+  private readonly predecessor: Predecessor;
   private readonly authenticator: Authenticator;
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
@@ -165,9 +171,15 @@ export class ProxyCore {
     this.own = new OwnRequests(w, observer, script, resolver, this.continuations, this.up, this.down);
     this.authenticator = new Authenticator(w, observer);
     this.responses = new Responses(w, observer, script, resolver, this.up, this.down, this.own);
+    this.predecessor = new Predecessor(w, observer, this.responses, this.up);
     this.loopCheck = new LoopCheck();
     for (let n = 0; n < TARGETS_MAX; n++) this.hops.push(new NextHop());
     this.passage = new Passage(w.newMessage());
+  }
+
+  /** Takes over what a process or worker before this one left; `beginsMax`: how often a request may begin anew. */
+  takeOver(beginsMax: number): void {
+    this.predecessor.takeOver(beginsMax);
   }
 
   /** The message to bind the next datagram to. */
@@ -308,6 +320,10 @@ export class ProxyCore {
     const { w } = this;
     const x = w.x;
     if (!this.matches(passage, 0)) return false;
+    if ((x[T_FLAGS]! & T_BEGINS_ANEW) !== 0 && x[T_STATE] === SERVER_PROCEEDING) {
+      this.beginAnew(passage);
+      return false;
+    }
     w.count(COUNTERS.requestsRepeated);
     const now = w.now;
     const again =
@@ -317,6 +333,18 @@ export class ProxyCore {
     if (again) this.up.repeat(passage);
     w.native.transactionStore();
     return true;
+  }
+
+  /** The transaction in hand is the request's, and was never through with it: it is as if it had just been made. */
+  private beginAnew(passage: Passage): void {
+    const { w } = this;
+    const x = w.x;
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_BEGINS_ANEW;
+    x[T_END_DUE] = w.now + w.timers.noAnswerTicks;
+    passage.transactionIndex = x[T_INDEX]!;
+    passage.transactionGeneration = x[T_GENERATION]!;
+    passage.loopHash = x[T_LOOP_HASH]!;
+    w.native.transactionStore();
   }
 
   /** Runs the request route. */
@@ -388,8 +416,7 @@ export class ProxyCore {
 
   /** `t_newtran()`: makes the server transaction.  False: no memory; the request has been answered 503. */
   newTransaction(passage: Passage): boolean {
-    if (this.load(passage)) return true;
-    if (!this.makeTransaction(passage)) return false;
+    if (!this.load(passage) && !this.makeTransaction(passage)) return false;
     this.answerTrying(passage);
     this.w.native.transactionStore();
     return true;
@@ -409,15 +436,7 @@ export class ProxyCore {
     if (message.method === M_ACK || message.method === M_CANCEL) return false;
     x[X_ARGS] = passage.key[0]!;
     x[X_ARGS + 1] = passage.key[1]!;
-    let status = w.native.transactionCreate(message.at, message.length, 0);
-    // What is left is for calls that are up.
-    if (status === STATUS_NO_MEMORY && this.observer.isWithinDialog(message))
-      status = w.native.transactionCreate(message.at, message.length, 1);
-    if (status !== STATUS_OK) {
-      this.outOfMemory();
-      this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
-      return false;
-    }
+    x.fill(0, T_INDEX, T_INDEX + HEAD_WORDS);
     const isInvite = message.method === M_INVITE;
     x[T_KIND] = isInvite ? KIND_INVITE_SERVER : KIND_NON_INVITE_SERVER;
     x[T_STATE] = SERVER_PROCEEDING;
@@ -434,6 +453,18 @@ export class ProxyCore {
     x[T_CREATED] = w.now;
     // Until it is relayed or answered: a route that does neither leaves nothing behind.
     x[T_END_DUE] = x[T_CREATED]! + w.timers.noAnswerTicks;
+    let status = w.native.transactionCreate(message.at, message.length, 0);
+    // What is left is for calls that are up.
+    if (status === STATUS_NO_MEMORY && this.observer.isWithinDialog(message)) {
+      x[X_ARGS] = passage.key[0]!;
+      x[X_ARGS + 1] = passage.key[1]!;
+      status = w.native.transactionCreate(message.at, message.length, 1);
+    }
+    if (status !== STATUS_OK) {
+      this.outOfMemory();
+      this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
+      return false;
+    }
     passage.transactionIndex = x[T_INDEX]!;
     passage.transactionGeneration = x[T_GENERATION]!;
     this.observer.relayed(message);
@@ -564,6 +595,8 @@ export class ProxyCore {
     if (breadth < count) return 440;
     const each = Math.floor(breadth / count);
     let failed = 478;
+    let isThrough = count === 1 && x[T_FAILURE_ROUTE] === 0;
+    if (count > 1) x[T_FLAGS] = x[T_FLAGS]! | T_UNFINISHED;
     for (let n = 0; n < count; n++) {
       if (x[T_ON_BRANCH] !== 0) this.branchEdits.begin(passage, n);
       const uri = x[T_ON_BRANCH] !== 0 ? this.branchRoute(passage, n) : targetOf(passage, n);
@@ -574,13 +607,29 @@ export class ProxyCore {
       }
       w.makeRoom(ROOM_PER_BRANCH_BYTES);
       this.answerTrying(passage);
+      if (n === count - 1) this.noMoreToCome();
       const status = this.down.addBranch(passage, this.hops[n]!, uri, each);
       this.branchEdits.end(passage);
-      if (status === STATUS_OK) continue;
+      if (status === STATUS_OK) {
+        isThrough ||= n === count - 1;
+        continue;
+      }
       failed = status === STATUS_NO_MEMORY ? 503 : 500;
       if (status === STATUS_NO_MEMORY) this.outOfMemory();
     }
+    // The last target got no branch that was stored with it.
+    if (!isThrough) {
+      this.noMoreToCome();
+      if (x[T_BRANCH_COUNT] !== 0) w.native.transactionStore();
+    }
     return failed;
+  }
+
+  /** A successor of this worker finds all branches there. */
+  private noMoreToCome(): void {
+    const x = this.w.x;
+    x[T_FLAGS] = x[T_FLAGS]! & ~T_UNFINISHED;
+    x[T_FAILURE_ROUTE] = 0;
   }
 
   /** Runs the branch route for target `n`; where it sends that branch is looked for again.  Its R-URI. */

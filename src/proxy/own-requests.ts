@@ -14,6 +14,7 @@ import {
   B_PORT,
   B_TO_TAG,
   B_USER0,
+  HEAD_WORDS,
   REGISTER_WORDS,
   T_ADDRESS0,
   T_BRANCH_COUNT,
@@ -295,13 +296,7 @@ export class OwnRequests {
     if (index !== 0 && w.native.dialogHold(index, generation) !== STATUS_OK) return false;
     x[X_ARGS] = 0;
     x[X_ARGS + 1] = 0;
-    // An INVITE of no call makes a new one.
-    const isUp = index !== 0 || message.method !== M_INVITE ? 1 : 0;
-    if (w.native.transactionCreate(message.at, message.length, isUp) !== STATUS_OK) {
-      if (index !== 0) w.native.dialogDrop(index, generation);
-      w.count(COUNTERS.noMemory);
-      return false;
-    }
+    x.fill(0, T_INDEX, T_INDEX + HEAD_WORDS);
     x[T_KIND] = KIND_CLIENT;
     x[T_STATE] = SERVER_PROCEEDING;
     x[T_METHOD] = message.method;
@@ -313,6 +308,13 @@ export class OwnRequests {
     x[T_DIALOG_GENERATION] = index === 0 ? 0 : generation;
     x[T_DIRECTION] = request.side;
     x[T_PURPOSE] = request.purpose;
+    // An INVITE of no call makes a new one.
+    const isUp = index !== 0 || message.method !== M_INVITE ? 1 : 0;
+    if (w.native.transactionCreate(message.at, message.length, isUp) !== STATUS_OK) {
+      if (index !== 0) w.native.dialogDrop(index, generation);
+      w.count(COUNTERS.noMemory);
+      return false;
+    }
     if (status === HOP_FOUND) {
       if (!this.addBranch()) {
         if (index !== 0) w.native.dialogDrop(index, generation);

@@ -93,6 +93,14 @@ export interface ProxyObserver {
   renumbered(answer: Message, received: number, sent: number): void;
   /** The transaction in hand is about to be freed. */
   transactionEnded(): void;
+  /**
+   * The transaction in hand begins anew in place of a dead worker: the dialog that it made goes as if it had not been; one
+   * that was there before stays its own.
+   */
+  beginsAnew(): void;
+  /** What a dead worker left has been looked at, before anything is received: an unanswered dialog that no transaction names
+   *  goes as if it had not been. */
+  takenOver(): void;
   /** Dialogs that are due. */
   tick(): void;
 }

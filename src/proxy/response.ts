@@ -17,6 +17,7 @@ import {
   T_CODE,
   T_CSEQ,
   T_END_DUE,
+  T_FAILURE_ROUTE,
   T_FINISHED,
   T_FLAGS,
   T_GENERATION,
@@ -315,6 +316,19 @@ export class Responses {
     this.answerOwn(code);
   }
 
+  /**
+   * All branches of the transaction in hand had ended when its worker died: once more what follows from that, beginning
+   * with failure route `route` (0: none).
+   */
+  concludeAgain(route: number): void {
+    const x = this.w.x;
+    x[T_ON_FAILURE] = route;
+    if (x[T_STATE] !== SERVER_PROCEEDING) return;
+    if (x[T_KIND] !== KIND_INVITE_SERVER && x[branchAt(this.best()) + B_CODE] === 408)
+      this.silent(this.best());
+    else this.conclude(null, this.best());
+  }
+
   /** A 401 or 407 goes up with the challenges of all branches, so that the caller can meet them at once.  [16.7 step 7] */
   private gatherChallenges(best: number, last: number, message: Message | null, code: number): void {
     const { w } = this;
@@ -358,7 +372,8 @@ export class Responses {
     stored.isFailure = true;
     this.bestBranch = best;
     const before = x[T_BRANCH_COUNT]!;
-    // If the route never returns, the successor of this worker finds it done with and only waits for its end.
+    // If the route never returns, the successor of this worker finds which one it was.
+    x[T_FAILURE_ROUTE] = route;
     const endDue = x[T_END_DUE]!;
     x[T_END_DUE] = w.now + w.timers.waitTicks;
     w.native.transactionStore();
@@ -367,6 +382,7 @@ export class Responses {
     this.observer.adopt();
     this.script.failure(route, stored, code);
     this.observer.scriptEnded(stored.message, true);
+    if ((x[T_FLAGS]! & T_FAILS_OVER) === 0) x[T_FAILURE_ROUTE] = 0;
     if (x[T_STATE] !== SERVER_PROCEEDING) return true;
     if (x[T_BRANCH_COUNT] === before && (x[T_FLAGS]! & T_FAILS_OVER) === 0) return false;
     for (let n = 0; n < before; n++) x[branchAt(n) + B_STATE] = BRANCH_SPENT;

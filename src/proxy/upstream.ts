@@ -138,6 +138,13 @@ export class Upstream {
     }
   }
 
+  /** Sends the answer that the transaction in hand keeps; `code`: of a final one, of which it does not know that it was sent. */
+  sendStored(code: number): void {
+    this.w.native.transactionSendReply();
+    this.w.count(COUNTERS.repliesRepeated);
+    if (code !== 0) this.sent(code);
+  }
+
   /** The next answer passed on gets no header lines but its own. */
   noMoreLines(): void {
     this.linesLength = 0;

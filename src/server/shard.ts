@@ -57,6 +57,8 @@ export type ShardOptions = {
   readonly wire?: MemoryWire;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** A worker under this number died before, perhaps over a request that it had in hand. */
+  readonly isSuccessor?: boolean;
   /** Instead of the DNS. */
   readonly resolver?: NameResolver;
 };
@@ -68,6 +70,12 @@ const NO_BRANCH = constant('NoBranch');
 /** Keep-alives of clients behind NAT are this short.  [RFC 5626 4.4.1] */
 const KEEP_ALIVE_BYTES_MAX = 4;
 const FAILURES_MAX = constant('FailuresMax');
+/**
+ * How often a request begins anew that a dead process or worker was not through with.  A process is killed by whom it may
+ * concern, several times in a row; a worker dies of what it did.
+ */
+const BEGINS_MAX = 3;
+const BEGINS_AFTER_DEATH_MAX = 1;
 /** Letters handled before datagrams have their turn again. */
 const LETTERS_PER_TURN_MAX = 64;
 
@@ -147,6 +155,8 @@ export class ShardCore implements ShardPort {
       resolverOf(config, clock, options.random ?? systemRandom, (counter) => this.w.count(counter));
     this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
     this.runner.connect(this.core, this.tracker);
+    this.core.takeOver(options.isSuccessor === true ? BEGINS_AFTER_DEATH_MAX : BEGINS_MAX);
+    this.flush();
   }
 
   /** Serves until close(): batches, ticks and letters come from the native loop. */

@@ -29,7 +29,7 @@ async function run(data: WorkerData): Promise<void> {
   const { config, segment, owner } = data;
   const log = makeLog({ level: config.logLevel, format: config.logFormat }).child({ worker: owner });
   const routes = await loadRoutes(config.routesFile, config.nextHop);
-  const shard = new ShardCore({ config, segment, owner, routes, log });
+  const shard = new ShardCore({ config, segment, owner, routes, log, isSuccessor: data.isSuccessor });
   const heartbeats = new Heartbeats(data.heartbeats);
   const beating = setInterval(() => {
     heartbeats.beat(owner);

@@ -39,6 +39,14 @@ export const T_LAST_ROUTE_TAKEN = 512;
 /** A request of our own: an answer came, or none in time, so that none is expected any moment. */
 export const T_SETTLED = 1_024;
 
+/** More branches of a fork are to come. */
+export const T_UNFINISHED = 2_048;
+/** What a dead worker left without an answer or a branch: the next copy of the request begins it anew. */
+export const T_BEGINS_ANEW = 4_096;
+/** How often it was begun anew: two bits. */
+export const T_BEGUN_SHIFT = 13;
+export const T_BEGUN = 3 << T_BEGUN_SHIFT;
+
 /** B_STATE of a client transaction. */
 export const BRANCH_CALLING = 1;
 export const BRANCH_PROCEEDING = 2;

@@ -48,6 +48,53 @@ std::uint32_t& branch_word(Words& words, std::uint32_t branch, std::uint32_t wor
 
 }  // namespace
 
+TEST_CASE("transactions: one that begins says from its first instant what its head was filled with") {
+  Fixture f;
+  Words words{};
+  words.fill(0xffffffff);
+  words[kTKind] = 1;
+  words[kTState] = 2;
+  words[kTEndDue] = 3;
+  REQUIRE(f.transactions.begin(0, 7, text(kRequest), Need::kNewCall, words) == Status::kOk);
+  CHECK(words[kTBranchCount] == 0);
+  CHECK(words[kTReplyBlock] == 0);
+  CHECK(branch_word(words, 0, kBState) == 0);
+  Words found;
+  REQUIRE(f.transactions.load(words[kTIndex], found) == Status::kOk);
+  CHECK(found[kTKind] == 1);
+  CHECK(found[kTState] == 2);
+  CHECK(found[kTEndDue] == 3);
+  CHECK(found[kTRequestBytes] == kRequest.size());
+  f.transactions.free(words[kTIndex]);
+  CHECK(f.empty());
+}
+
+TEST_CASE("transactions: next() walks the live records of one owner") {
+  Fixture f;
+  Words words, other;
+  for (std::uint64_t key = 1; key <= 4; ++key) REQUIRE(f.create(key, words) == Status::kOk);
+  REQUIRE(f.transactions.create(1, 5, text(kRequest), Need::kNewCall, other) == Status::kOk);
+  f.transactions.free(2);
+  std::uint32_t sum = 0;
+  for (std::uint32_t cursor = 1; f.transactions.next(0, cursor, words); cursor = words[kTIndex] + 1)
+    sum = sum * 10 + words[kTIndex];
+  CHECK(sum == 134);
+  CHECK(f.transactions.next(1, 1, words));
+  CHECK(words[kTIndex] == other[kTIndex]);
+  CHECK(!f.transactions.next(1, other[kTIndex] + 1, words));
+}
+
+TEST_CASE("transactions: a request of our own without a copy does not outlive its process") {
+  Fixture f;
+  Words words{};
+  words[kTKind] = 3;
+  REQUIRE(f.transactions.begin(0, 0, text(kRequest), Need::kCallIsUp, words) == Status::kOk);
+  REQUIRE(f.test.attach());
+  CHECK(Transactions(*f.test.segment, 0).live() == 0);
+  CHECK(f.test.segment->arena().used_bytes() == 0);
+  CHECK(f.test.segment->verify().sound());
+}
+
 TEST_CASE(
     "transactions: a reply's owner is known by handle and hash of a live transaction, by neither alone") {
   Fixture f;
@@ -397,6 +444,8 @@ TEST_CASE("transactions: attach leaves none to nobody, and tells which owed BYEs
     bye[kTUser0] = 1;
     bye[kTDirection] = 1;
     bye[kTEndDue] = 100;
+    REQUIRE(f.transactions.add_branch(bye, {}, {}, Need::kCallIsUp) == Status::kOk);
+    branch_word(bye, 0, kBState) = 1;
     REQUIRE(table.hold(handle_of(dialog)) == Status::kOk);
     bye[kTDialogIndex] = dialog[kDIndex];
     bye[kTDialogGeneration] = dialog[kDGeneration];

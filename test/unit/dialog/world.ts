@@ -368,6 +368,7 @@ export class World {
   transaction(message: Message): Transaction {
     this.x[words.X_ARGS] = 0;
     this.x[words.X_ARGS + 1] = 0;
+    this.x.fill(0, words.T_INDEX, words.T_INDEX + constant('HeadWords'));
     assert.equal(this.native.transactionCreate(message.at, message.length, 1), STATUS.ok);
     return { index: this.x[words.T_INDEX]!, generation: this.x[words.T_GENERATION]! };
   }

@@ -37,6 +37,7 @@ function put(text: string | Uint8Array, offset = 0): { at: number; length: numbe
 function create(key: readonly [number, number], request = invite('c@h')): number {
   const { at, length } = put(request, 1000);
   s.X.set(key, k('XArgs'));
+  s.X.fill(0, k('XTransaction'), k('XTransaction') + k('HeadWords'));
   return s.shard.transactionCreate(at, length, 0);
 }
 
