@@ -157,6 +157,16 @@ Napi::Value segment_usage(const Napi::CallbackInfo& info) {
   return usage;
 }
 
+Napi::Value transactions_in_work(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const auto open = find_segment(info[0].IsNumber() ? info[0].As<Napi::Number>().Uint32Value() : 0);
+  if (!open) {
+    throw_coded(env, "ERR_SEGMENT", "no such segment is open");
+    return env.Undefined();
+  }
+  return Napi::Number::New(env, holdfast::transactions_in_work(*open->segment));
+}
+
 Napi::Value boot_seconds(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(boot_milliseconds() / 1000));
 }
@@ -170,6 +180,8 @@ void export_segment(Napi::Env env, Napi::Object exports) {
   exports.Set("segmentNames", Napi::Function::New(env, segment_names, "segmentNames"));
   exports.Set("closeSegment", Napi::Function::New(env, close_segment, "closeSegment"));
   exports.Set("segmentUsage", Napi::Function::New(env, segment_usage, "segmentUsage"));
+  exports.Set("transactionsInWork",
+              Napi::Function::New(env, transactions_in_work, "transactionsInWork"));
   exports.Set("bootSeconds", Napi::Function::New(env, boot_seconds, "bootSeconds"));
 }
 

@@ -598,6 +598,18 @@ void Transactions::prefetch_keys(std::span<const std::uint64_t> keys) const noex
   }
 }
 
+std::uint32_t transactions_in_work(Segment& segment) noexcept {
+  const auto* records = segment.region<TransactionRecord>(kRegionTransactions);
+  const std::uint32_t carved = segment.transactions().carved();
+  std::uint32_t in_work = 0;
+  for (std::uint32_t index = 1; index <= carved; ++index) {
+    const std::uint32_t* r = records[index].head;
+    if (std::atomic_ref(const_cast<std::uint32_t&>(r[kTIndex])).load(std::memory_order_relaxed) != index) continue;
+    if (std::atomic_ref(const_cast<std::uint32_t&>(r[kTState])).load(std::memory_order_relaxed) == 1) ++in_work;
+  }
+  return in_work;
+}
+
 std::uint32_t Transactions::live() const noexcept { return segment_->transactions().used(); }
 
 std::uint32_t Transactions::room() const noexcept {

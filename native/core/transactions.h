@@ -136,6 +136,10 @@ struct Bucket;
 class Segment;
 struct Rebuild;
 
+/// How many transactions have no final answer yet; the others only wait out their timers.  For any thread: an
+/// estimate while others work.
+[[nodiscard]] std::uint32_t transactions_in_work(Segment& segment) noexcept;
+
 /// A view over all transactions of a segment, held by one thread.  create, attach and verify are segment.h's;
 /// a live record that names a dialog (kTDialogIndex) is one of that dialog's holds, which attach() counts:
 /// whoever sets the word has called Table::hold, whoever frees the record calls Table::drop.

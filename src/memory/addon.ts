@@ -82,6 +82,8 @@ export type Addon = {
   };
   /** Unmaps; `remove` deletes the file (a clean stop). */
   closeSegment(segment: SegmentId, remove: boolean): void;
+  /** Transactions without a final answer; the others only wait out their timers. */
+  transactionsInWork(segment: SegmentId): number;
   segmentUsage(segment: SegmentId): SegmentUsage;
 
   /** Binds each address once without, then `workers` times with SO_REUSEPORT; throws ERR_LISTEN_* naming the address. */

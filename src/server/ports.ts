@@ -33,7 +33,10 @@ export interface Runtime {
   /** Starts a worker under an owner number; resolves when it serves, rejects when it cannot. */
   startWorker(owner: number): Promise<WorkerHandle>;
   view(): EngineView;
-  /** From now on new calls are refused; resolves when no transaction is left in work. */
+  /**
+   * Before a stop.  Calls stay in the segment for the next start; only if that begins afresh (segment-fresh), new calls are
+   * refused from now on, and it resolves when no transaction is left that waits for its final answer.
+   */
   drain(): Promise<void>;
   /** Closes sockets and segment; the file goes when nothing is left in it and it need not be kept. */
   close(keepSegment: boolean): Promise<void>;

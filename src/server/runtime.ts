@@ -96,6 +96,8 @@ class Process implements Runtime {
   readonly #draining = new Int32Array(new SharedArrayBuffer(4));
   readonly #started = new Set<number>();
   readonly #view: EngineView;
+  /** Looks whether transactions are in work, while it drains. */
+  #looking: NodeJS.Timeout | undefined;
   /** Those that serve now, by owner number. */
   readonly #workers = new Map<number, WorkerHandle>();
 
@@ -154,18 +156,21 @@ class Process implements Runtime {
   }
 
   drain(): Promise<void> {
+    // The next start goes on with all that is in the segment: nobody need be refused, nothing waited for.
+    if (!this.#config.segmentFresh) return Promise.resolve();
     Atomics.store(this.#draining, 0, 1);
     return new Promise((resolve) => {
-      const looking = setInterval(() => {
-        if (addon.segmentUsage(this.#id).transactions > 0) return;
-        clearInterval(looking);
+      this.#looking = setInterval(() => {
+        if (addon.transactionsInWork(this.#id) > 0) return;
+        clearInterval(this.#looking);
         resolve();
-      }, DRAIN_LOOK_EVERY_MS);
-      looking.unref();
+      }, DRAIN_LOOK_EVERY_MS).unref();
     });
   }
 
   async close(keepSegment: boolean): Promise<void> {
+    // Time may have run out while it still looked.
+    clearInterval(this.#looking);
     addon.closeSockets(this.#id);
     const { dialogs, transactions } = addon.segmentUsage(this.#id);
     addon.closeSegment(this.#id, !keepSegment && dialogs + transactions === 0);

@@ -364,8 +364,13 @@ function resolverOf(
   random: Random,
   count: (counter: number) => void,
 ): Resolver {
-  const { dns_cache_min_ttl, dns_cache_max_ttl, dns_cache_negative_ttl, dns_cache_max_names } =
-    config.params.core;
+  const {
+    dns_cache_min_ttl,
+    dns_cache_max_ttl,
+    dns_cache_negative_ttl,
+    dns_cache_max_names,
+    dns_cache_max_bytes,
+  } = config.params.core;
   const families = config.listen.map((one) => (one.address.includes(':') ? 6 : 4));
   return new Resolver(
     counted(new SystemDirectory(SYSTEM_DIRECTORY), count),
@@ -375,6 +380,7 @@ function resolverOf(
       maxTtlSeconds: dns_cache_max_ttl,
       negativeTtlSeconds: dns_cache_negative_ttl,
       namesMax: dns_cache_max_names,
+      bytesMax: dns_cache_max_bytes,
     },
     clock,
     random,

@@ -43,6 +43,8 @@ async function run(data: WorkerData): Promise<void> {
   });
   answerQuestions(parentPort!, (question) => shard.obey(question as ShardCommand));
   if (data.isSuccessor) shard.native.count(constant('CounterWorkersReplaced'), 1);
+  // A promise of a route's own that nobody awaits costs that route what it wanted, and no calls.
+  process.on('unhandledRejection', (reason) => shard.w.fault('unhandled rejection', reason));
   shard.start();
   parentPort!.postMessage(THREAD_SERVES);
 }

@@ -11,29 +11,44 @@ export class Known<T> {
   readonly answers: (T | null)[];
   younger: Known<T> | null = null;
   older: Known<T> | null = null;
+  /** What each answer takes. */
+  readonly sizes: number[];
 
   constructor(name: string, kinds: number) {
     this.name = name;
     this.answers = Array.from({ length: kinds }, () => null);
+    this.sizes = Array.from({ length: kinds }, () => 0);
   }
 }
 
-/** A bounded store of names. */
+/** What a name takes beside its answers: the entry, its place in the table, two bytes a character. */
+const NAME_BYTES = 512;
+const CHARACTER_BYTES = 2;
+
+/** A store of names, bounded in their number and in bytes. */
 export class NameCache<T> {
   readonly #kinds: number;
   readonly #namesMax: number;
+  readonly #bytesMax: number;
+  #bytes = 0;
   readonly #names = new Map<string, Known<T>>();
   #youngest: Known<T> | null = null;
   #oldest: Known<T> | null = null;
 
   /** `kinds`: how many different questions are asked about a name. */
-  constructor(namesMax: number, kinds: number) {
+  constructor(namesMax: number, bytesMax: number, kinds: number) {
     this.#namesMax = namesMax;
+    this.#bytesMax = bytesMax;
     this.#kinds = kinds;
   }
 
   get size(): number {
     return this.#names.size;
+  }
+
+  /** What all names take, as their askers reckon. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** The answer to question `kind` about `name`, null when it is not known; the name counts as used. */
@@ -47,22 +62,35 @@ export class NameCache<T> {
     return known.answers[kind] ?? null;
   }
 
-  set(name: string, kind: number, answer: T): void {
+  /** Keeps an answer that takes `bytes`; for it the names used longest ago go, but never its own. */
+  set(name: string, kind: number, answer: T, bytes: number): void {
     let known = this.#names.get(name);
     if (known === undefined) {
-      while (this.#oldest !== null && this.#names.size >= this.#namesMax) {
-        this.#names.delete(this.#oldest.name);
-        this.#unlink(this.#oldest);
-      }
       known = new Known<T>(name, this.#kinds);
       this.#names.set(name, known);
+      this.#bytes += NAME_BYTES + CHARACTER_BYTES * name.length;
     } else this.#unlink(known);
     this.#link(known);
+    this.#bytes += bytes - known.sizes[kind]!;
+    known.sizes[kind] = bytes;
     known.answers[kind] = answer;
+    while (this.#names.size > this.#namesMax || this.#bytes > this.#bytesMax) {
+      const oldest = this.#oldest;
+      if (oldest === null || oldest === known) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(known: Known<T>): void {
+    this.#names.delete(known.name);
+    this.#unlink(known);
+    this.#bytes -= NAME_BYTES + CHARACTER_BYTES * known.name.length;
+    for (const size of known.sizes) this.#bytes -= size;
   }
 
   clear(): void {
     this.#names.clear();
+    this.#bytes = 0;
     this.#youngest = null;
     this.#oldest = null;
   }

@@ -47,6 +47,7 @@ export type ResolverOptions = {
   readonly maxTtlSeconds: number;
   readonly negativeTtlSeconds: number;
   readonly namesMax: number;
+  readonly bytesMax: number;
 };
 
 const DEFAULT_PORT = 5060;
@@ -61,8 +62,17 @@ const FAILED_MS = 30_000;
 const FAILED_DESTINATIONS_MAX = 64;
 const LOOKUPS_UNDER_WAY_MAX = 1_000;
 /** More than these of one answer are not looked at. */
-const SERVICES_MAX = 32;
+const SERVICES_MAX = 16;
+/** Of one host. */
 const ADDRESSES_MAX = 16;
+/** Of one name: who tries so many in vain need not try more. */
+const DESTINATIONS_MAX = 16;
+/** What an answer, a target and a destination take of the heap at most, beside the name's characters. */
+const ANSWER_BYTES = 512;
+const TARGET_BYTES = 192;
+const DESTINATION_BYTES = 256;
+/** Questions to the DNS under way; more are not asked. */
+const QUESTIONS_MAX = 4_000;
 const NAME_CHARACTERS_MAX = 253;
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
@@ -123,12 +133,17 @@ export class Resolver {
     this.#options = options;
     this.#clock = clock;
     this.#random = random;
-    this.#cache = new NameCache<Kept>(options.namesMax, KINDS);
+    this.#cache = new NameCache<Kept>(options.namesMax, options.bytesMax, KINDS);
   }
 
   /** Names in the cache. */
   get names(): number {
     return this.#cache.size;
+  }
+
+  /** Bytes that they may take. */
+  get bytes(): number {
+    return this.#cache.bytes;
   }
 
   /**
@@ -223,7 +238,7 @@ export class Resolver {
       untilMs: nowMs + Math.max(found.ttlSeconds * 1000, KEPT_MS_MIN),
     };
     this.#order(kept, nowMs);
-    this.#cache.set(name, kind, kept);
+    this.#cache.set(name, kind, kept, bytesOf(kept));
     return kept;
   }
 
@@ -254,7 +269,7 @@ export class Resolver {
       return host === null ? this.#nothing('no such name') : this.#host(host, DEFAULT_PORT);
     const chosen = [...records].sort((a, b) => a.priority - b.priority).slice(0, SERVICES_MAX);
     const found = await Promise.all(chosen.map((record) => this.#target(record)));
-    const targets = found.flatMap((one) => one.targets);
+    const targets = withinBound(found.flatMap((one) => one.targets));
     if (targets.length === 0) {
       const failed = found.some((one) => one.problem === 'no answer');
       return this.#nothing(failed ? 'no answer' : 'no such name');
@@ -274,7 +289,7 @@ export class Resolver {
   async #host(name: string, port: number, priority = 0, weight = 0): Promise<Found> {
     const families = this.#options.families;
     const answers = await Promise.all(families.map((family) => this.#addresses(name, family)));
-    const records = answers.flatMap((answer) => answer.records.slice(0, ADDRESSES_MAX));
+    const records = sharesOf(answers.map((answer) => answer.records));
     const destinations: Destination[] = [];
     for (const { address } of records) {
       if (!readAddressText(address, this.#probe)) continue;
@@ -298,6 +313,7 @@ export class Resolver {
     const key = `${family} ${name}`;
     let question = this.#questions.get(key);
     if (question === undefined) {
+      if (this.#questions.size >= QUESTIONS_MAX) return Promise.resolve(NOT_ASKED);
       question = this.#directory.addresses(name, family).finally(() => this.#questions.delete(key));
       this.#questions.set(key, question);
     }
@@ -378,6 +394,34 @@ export function destinationText(destination: Destination, askedPort: number): st
   return `${address.includes(':') ? `[${address}]` : address}:${port === 0 ? askedPort : port}`;
 }
 
+/** At most ADDRESSES_MAX records, and of each family its share where it has so many. */
+function sharesOf(families: readonly (readonly AddressRecord[])[]): AddressRecord[] {
+  const share = Math.floor(ADDRESSES_MAX / Math.max(families.length, 1));
+  const first = families.map((records) => records.slice(0, share));
+  let left = ADDRESSES_MAX - first.reduce((sum, records) => sum + records.length, 0);
+  return families.flatMap((records, n) => {
+    const more = records.slice(share, share + left);
+    left -= more.length;
+    return [...first[n]!, ...more];
+  });
+}
+
+/** The targets with at most DESTINATIONS_MAX destinations together: each keeps its first, what is left goes by priority. */
+function withinBound(targets: readonly Target[]): Target[] {
+  const kept = targets.slice(0, DESTINATIONS_MAX);
+  let left = DESTINATIONS_MAX - kept.length;
+  return kept.map((target) => {
+    const destinations = target.destinations.slice(0, 1 + left);
+    left -= destinations.length - 1;
+    return { ...target, destinations };
+  });
+}
+
+function bytesOf({ targets, destinations }: Kept): number {
+  return ANSWER_BYTES + targets.length * TARGET_BYTES + destinations.length * DESTINATION_BYTES;
+}
+
+const NOT_ASKED: Records<AddressRecord> = { outcome: 'failed', records: [] };
 const NO_TRANSPORT: Answer = { problem: 'transport not available', destinations: [] };
 const NO_NAME: Answer = { problem: 'not a host name', destinations: [] };
 const BUSY: Answer = { problem: 'busy', destinations: [] };

@@ -181,7 +181,14 @@ export class World {
       random: this.#random,
       resolver: new Resolver(
         this.names,
-        { families: [4, 6], minTtlSeconds: 1, maxTtlSeconds: 60, negativeTtlSeconds: 5, namesMax: 100 },
+        {
+          families: [4, 6],
+          minTtlSeconds: 1,
+          maxTtlSeconds: 60,
+          negativeTtlSeconds: 5,
+          namesMax: 100,
+          bytesMax: 1 << 20,
+        },
         clock,
         this.#random,
       ),

@@ -56,7 +56,7 @@ export const coreParams = {
     min: 0,
     max: 600_000,
     section: 'signals',
-    doc: 'How long an orderly stop waits for transactions in work.',
+    doc: 'With segment-fresh: how long an orderly stop waits for transactions without a final answer.',
   }),
   dns_cache_min_ttl: seconds({
     default: 1,
@@ -85,5 +85,12 @@ export const coreParams = {
     max: 1_000_000,
     section: 'RFC 3263',
     doc: 'Most names kept; the one used longest ago goes first.',
+  }),
+  dns_cache_max_bytes: integer({
+    default: 16_777_216,
+    min: 65_536,
+    max: 1_073_741_823,
+    section: 'RFC 3263',
+    doc: 'Most memory that the names kept by one worker take.',
   }),
 } as const;

@@ -60,7 +60,14 @@ function open(families: readonly (4 | 6)[] = [4], hosts: string | null = null) {
   });
   const resolver = new Resolver(
     directory,
-    { families, minTtlSeconds: 1, maxTtlSeconds: 3600, negativeTtlSeconds: 60, namesMax: 100 },
+    {
+      families,
+      minTtlSeconds: 1,
+      maxTtlSeconds: 3600,
+      negativeTtlSeconds: 60,
+      namesMax: 100,
+      bytesMax: 1 << 20,
+    },
     clock,
     seededRandom(1),
   );

@@ -93,6 +93,7 @@ function world(table: Table, options: Partial<ResolverOptions> = {}, seed = 1) {
       maxTtlSeconds: 3600,
       negativeTtlSeconds: 60,
       namesMax: 100,
+      bytesMax: 1 << 20,
       ...options,
     },
     clock,
@@ -412,6 +413,48 @@ describe('the cache', () => {
       [0, 1, 2, 3, 4].filter((n) => resolver.lookup(`n${n}.example`, 5060, '') !== null),
       [0, 3, 4],
     );
+  });
+  test('has a bound in bytes, whatever a zone answers', async () => {
+    const hosts = Array.from({ length: 32 }, (_, n) => `h${n}.example`);
+    const addresses = Array.from({ length: 16 }, (_, n) => `192.0.2.${n}`);
+    const six = Array.from({ length: 16 }, (_, n) => `2001:db8::${n}`);
+    const table: Record<string, Table[string]> = {};
+    for (const host of hosts) table[host] = { a: addresses, aaaa: six };
+    for (let n = 0; n < 300; n++)
+      table[`_sip._udp.n${n}.example`] = { srv: hosts.map((host, m) => [m, 1, 5070, host]) };
+    const { resolver } = world(table, { families: [4, 6], namesMax: 10_000, bytesMax: 256 << 10 });
+    for (let n = 0; n < 300; n++) await resolver.resolve(`n${n}.example`, 0, 'udp');
+    assert.ok(resolver.bytes <= 256 << 10);
+    assert.ok(resolver.names < 100, `${resolver.names} names`);
+    assert.notEqual(resolver.lookup('n299.example', 0, 'udp'), null, 'the youngest is there');
+    assert.equal(resolver.lookup('n0.example', 0, 'udp'), null);
+  });
+  test('keeps sixteen destinations of a name, one of each target first', async () => {
+    const hosts = Array.from({ length: 10 }, (_, n) => `h${n}.example`);
+    const table: Record<string, Table[string]> = {
+      '_sip._udp.many.example': { srv: hosts.map((host, n) => [n, 1, 5070 + n, host]) },
+    };
+    for (const [n, host] of hosts.entries())
+      table[host] = { a: Array.from({ length: 16 }, (_, m) => `192.0.${n}.${m}`) };
+    const { resolver } = world(table);
+    const all = told(await resolver.resolve('many.example', 0, 'udp')) as readonly string[];
+    assert.equal(all.length, 16);
+    assert.equal(all[0], '192.0.0.0:5070');
+    assert.equal(all[6], '192.0.0.6:5070');
+    assert.equal(all[7], '192.0.1.0:5071');
+    assert.equal(all[15], '192.0.9.0:5079');
+  });
+  test('of both families of a host each has its share', async () => {
+    const table: Table = {
+      'box.example': {
+        a: Array.from({ length: 12 }, (_, n) => `192.0.2.${n}`),
+        aaaa: Array.from({ length: 12 }, (_, n) => `2001:db8::${n + 1}`),
+      },
+    };
+    const { resolver } = world(table, { families: [4, 6] });
+    const all = told(await resolver.resolve('box.example', 5060, ''), 5060) as readonly string[];
+    assert.equal(all.length, 16);
+    assert.equal(all.filter((one) => one.startsWith('[')).length, 8);
   });
   test('has a bound on look-ups under way', async () => {
     const { resolver } = world({});
