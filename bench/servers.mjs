@@ -78,7 +78,8 @@ const holdfast = (id, title, settings) => ({
       ...(expireAtSeconds ? ['dialog:send_bye=1'] : []),
     ].flatMap((setting) => ['--set', setting]),
   ],
-  environment: ({ calleePort, expireAtSeconds }) => ({
+  environment: ({ calleePort, expireAtSeconds, burn }) => ({
+    ...(burn ? { HOLDFAST_BENCH_BURN_US: String(burn) } : {}),
     HOLDFAST_BENCH_NEXT_HOP: `sip:127.0.0.1:${calleePort}`,
     ...(expireAtSeconds ? { HOLDFAST_BENCH_EXPIRE_AT: String(expireAtSeconds) } : {}),
   }),
@@ -110,6 +111,7 @@ const kamailio = (id, title, allocator) => ({
     touchesMemory,
     expireAtSeconds,
     folder,
+    burn,
   }) => [
     'kamailio',
     ...[
@@ -134,6 +136,7 @@ const kamailio = (id, title, allocator) => ({
       'HTTPRPC',
       `HTTPLISTEN=tcp:127.0.0.1:${rpcPort}`,
       ...(checksLimit ? [`LIMIT=${LIMIT}`] : []),
+      ...(burn ? [`BURN=${burn}`] : []),
       ...(expireAtSeconds ? ['SENDBYE', `EXPIREAT=${expireAtSeconds}`] : []),
     ].flatMap((define) => ['-A', define]),
   ],

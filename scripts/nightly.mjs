@@ -26,6 +26,12 @@ const ROWS = [
     minutesMax: 60,
   },
   {
+    name: 'dialog-fuzz',
+    proves: 'a million mutated datagrams and dialogs leave counts equal to records, and nothing in the end',
+    command: [NODE, 'node_modules/vitest/vitest.mjs', 'run', 'test/fuzz/dialogs.test.ts'],
+    minutesMax: 60,
+  },
+  {
     name: 'kill-native',
     proves: 'SIGKILL at every point of a change, and at random instants, leaves each record whole',
     command: native('native/kill_test', 'native/transactions_kill_test'),

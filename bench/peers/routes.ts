@@ -9,6 +9,8 @@ import { routes } from 'holdfast';
 const CALLS_PER_CALLER_MAX = 1_000_000;
 /** Unix second in which every call of a mass expiry ends; 0: none does. */
 const EXPIRE_AT_SECONDS = Number(process.env.HOLDFAST_BENCH_EXPIRE_AT ?? 0);
+/** A route that has much to do: so long it keeps the processor busy for each call. */
+const BURN_US = Number(process.env.HOLDFAST_BENCH_BURN_US ?? 0);
 const NEXT_HOP = process.env.HOLDFAST_BENCH_NEXT_HOP ?? 'sip:127.0.0.1:5090';
 
 export default routes({
@@ -20,6 +22,7 @@ export default routes({
       return r.sl_send_reply(404, 'Not here');
     }
     if (r.is_method('INVITE')) {
+      if (BURN_US > 0) burn();
       r.record_route();
       if (!r.dlg_try_profile('caller', r.$fU, CALLS_PER_CALLER_MAX)) return r.sl_send_reply(503, 'Limit');
       r.dlg_manage();
@@ -32,3 +35,8 @@ export default routes({
     return r.t_relay();
   },
 });
+
+function burn(): void {
+  const until = performance.now() + BURN_US / 1_000;
+  while (performance.now() < until);
+}

@@ -24,7 +24,7 @@ export const coreParams = {
     doc: 'Receive buffer asked of the kernel for each socket; it may give less.',
   }),
   overload_delay_ms: milliseconds({
-    default: 20,
+    default: 100,
     min: 0,
     max: 1_000,
     section: 'transport',

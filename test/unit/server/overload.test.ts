@@ -5,7 +5,7 @@ import { Overload } from '../../../dist/server/overload.js';
 import { World } from '../../support/flow.js';
 
 const BATCH = 64;
-const DELAY_MS = 20;
+const DELAY_MS = 100;
 const URI = 'sip:bob@192.0.2.20';
 
 let world: World;
@@ -152,7 +152,7 @@ describe('a shard that is behind', () => {
     await open(1, 'core:overload_delay_ms=0');
     flood(4 * BATCH, 'flood');
     for (let n = 0; n < 4; n++) {
-      pass(50);
+      pass(DELAY_MS);
       world.shards[0]!.receive();
     }
     assert.equal(refused(), 0);
