@@ -107,6 +107,7 @@ namespace holdfast {
   X(TmTimeouts,           "tm:timeouts",                  true)  \
   X(TmNoMemory,           "tm:no_memory",                 true)  \
   X(TransportErrors,      "tm:transport_errors",          true)  \
+  X(SourceLimited,        "tm:source_limited",            true)  /* answered 503: tm:max_per_source */ \
   X(SlSentReplies,        "sl:sent_replies",              true)  \
   X(SlSentErrReplies,     "sl:sent_err_replies",          true)  \
   X(SlReceivedAcks,       "sl:received_ACKs",             true)  \

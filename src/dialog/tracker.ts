@@ -361,6 +361,10 @@ export class DialogTracker implements Owners {
     this.sequential(message, matcher.byRoute(message, at, paramsLength));
   }
 
+  get hasDialog(): boolean {
+    return this.context.ownIndex !== 0;
+  }
+
   /** Whether the request in hand belongs to a dialog: it was matched to one, or Call-ID and tags say so. */
   isWithinDialog(message: Message): boolean {
     if (!message.hasToTag) return false;

@@ -69,11 +69,13 @@ import {
   SERVER_PROCEEDING,
   T_BEGINS_ANEW,
   T_CANCELLED,
+  T_COUNTED,
   T_FAILS_OVER,
   T_FORCED_RPORT,
   T_SUSPENDED,
   T_UNFINISHED,
 } from '../transaction/states.js';
+import { formatAddress } from '../transport/address.js';
 import { hasOwnTag } from './answer.js';
 import { Authenticator, type IdentityOf } from './authenticate.js';
 import { BranchEdits, targetOf } from './branch-edits.js';
@@ -87,6 +89,7 @@ import { Passage, TARGETS_MAX } from './passage.js';
 import type { NameResolver, ProxyObserver, RouteScript } from './ports.js';
 import { Predecessor } from './predecessor.js';
 import { Responses } from './response.js';
+import type { Sources } from './sources.js';
 import { Upstream } from './upstream.js';
 import { breadthOf, isExhausted, LoopCheck, passesOf } from './validate.js';
 import { readSender } from './via.js';
@@ -135,6 +138,7 @@ export class ProxyCore {
   readonly responses: Responses;
   readonly reasons: CancelReasons;
   private readonly predecessor: Predecessor;
+  private readonly sources: Sources;
   private readonly authenticator: Authenticator;
   private readonly observer: ProxyObserver;
   private readonly script: RouteScript;
@@ -158,8 +162,10 @@ export class ProxyCore {
     script: RouteScript,
     resolver: NameResolver,
     shard: ShardPort,
+    sources: Sources,
   ) {
     this.w = w;
+    this.sources = sources;
     this.observer = observer;
     this.script = script;
     this.resolver = resolver;
@@ -436,18 +442,26 @@ export class ProxyCore {
     if (message.method === M_ACK || message.method === M_CANCEL) return false;
     x[X_ARGS] = passage.key[0]!;
     x[X_ARGS + 1] = passage.key[1]!;
+    const { address0, address1, address2, address3 } = message;
+    // What belongs to a dialog is neither counted nor refused; whether it does is only asked when that matters.
+    const isMatched = message.hasToTag && this.observer.hasDialog;
+    const isCounted = !isMatched && this.sources.add(address0, address1, address2, address3);
+    if (!isMatched && !isCounted && !this.observer.isWithinDialog(message)) {
+      this.refuseSource(passage);
+      return false;
+    }
     x.fill(0, T_INDEX, T_INDEX + HEAD_WORDS);
     const isInvite = message.method === M_INVITE;
     x[T_KIND] = isInvite ? KIND_INVITE_SERVER : KIND_NON_INVITE_SERVER;
     x[T_STATE] = SERVER_PROCEEDING;
-    x[T_FLAGS] = passage.rportWanted ? T_FORCED_RPORT : 0;
+    x[T_FLAGS] = (passage.rportWanted ? T_FORCED_RPORT : 0) | (isCounted ? T_COUNTED : 0);
     x[T_METHOD] = message.method;
     x[T_FLOW] = message.flow;
     x[T_PORT] = passage.answerPort;
-    x[T_ADDRESS0] = message.address0;
-    x[T_ADDRESS0 + 1] = message.address1;
-    x[T_ADDRESS0 + 2] = message.address2;
-    x[T_ADDRESS0 + 3] = message.address3;
+    x[T_ADDRESS0] = address0;
+    x[T_ADDRESS0 + 1] = address1;
+    x[T_ADDRESS0 + 2] = address2;
+    x[T_ADDRESS0 + 3] = address3;
     x[T_CSEQ] = message.word(W_CSEQ_NUMBER);
     x[T_LOOP_HASH] = passage.loopHash;
     x[T_CREATED] = w.now;
@@ -461,6 +475,7 @@ export class ProxyCore {
       status = w.native.transactionCreate(message.at, message.length, 1);
     }
     if (status !== STATUS_OK) {
+      if (isCounted) this.sources.remove(address0, address1, address2, address3);
       this.outOfMemory();
       this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
       return false;
@@ -470,6 +485,32 @@ export class ProxyCore {
     this.observer.relayed(message);
     w.count(COUNTERS.serverTransactions);
     return true;
+  }
+
+  /** This source has as many transactions open as it may. */
+  private refuseSource(passage: Passage): void {
+    const { address0, address1, address2, address3 } = passage.message;
+    this.w.count(COUNTERS.sourceLimited);
+    this.w.faults.warn('source_limited', () => ({
+      source: formatAddress(address0, address1, address2, address3),
+      open: this.sources.max,
+      parameter: 'tm:max_per_source',
+    }));
+    this.up.answerStateless(passage, 503, undefined, RETRY_AFTER);
+  }
+
+  /** Counts the transactions that another worker or process left to this one, of at most `max`. */
+  recount(max: number): void {
+    const { w } = this;
+    for (let index = 1; index <= max; index++)
+      if (w.native.transactionLoadIndex(index) === STATUS_OK && (w.x[T_FLAGS]! & T_COUNTED) !== 0)
+        this.eachSource('found');
+  }
+
+  /** What the transaction in hand is to its source. */
+  private eachSource(what: 'found' | 'remove'): void {
+    const x = this.w.x;
+    this.sources[what](x[T_ADDRESS0]!, x[T_ADDRESS0 + 1]!, x[T_ADDRESS0 + 2]!, x[T_ADDRESS0 + 3]!);
   }
 
   /** Loads the passage's transaction into the registers; false if it has none or it is over. */
@@ -1054,6 +1095,7 @@ export class ProxyCore {
 
   private free(): void {
     if (this.waiting.has(this.w.x[T_INDEX]!)) this.overdue = this.w.x[T_INDEX]!;
+    if ((this.w.x[T_FLAGS]! & T_COUNTED) !== 0) this.eachSource('remove');
     this.observer.transactionEnded();
     this.script.transactionEnded(this.w.x[T_INDEX]!);
     this.responses.decisions.forget(this.w.x[T_INDEX]!);

@@ -48,6 +48,8 @@ export interface ProxyObserver {
    * the message.
    */
   looseRouted(message: Message, paramsOffset: number, paramsLength: number): void;
+  /** The message in hand belongs to a dialog, or makes one. */
+  readonly hasDialog: boolean;
   /** Whether the request in hand was matched to a dialog, or would be by its Call-ID and tags. */
   isWithinDialog(message: Message): boolean;
   /** Appends parameters to the Record-Route that is being written. */

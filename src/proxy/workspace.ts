@@ -16,14 +16,16 @@ import type { ListenAddress } from '../transport/sockets.js';
 import { Sockets } from '../transport/sockets.js';
 import type { CancelReasonParams } from './cancel-reason.js';
 
+type FaultFields = Readonly<Record<string, string | number>>;
+
 /** Where faults are told, once a minute each. */
 export interface Faults {
   error(event: string, fields?: Readonly<Record<string, string | number>>): void;
-  warn(event: string, fields?: Readonly<Record<string, string | number>>): void;
+  warn(event: string, fields?: FaultFields | (() => FaultFields)): void;
 }
 
 export type ProxyParams = {
-  readonly tm: TimerParams & CancelReasonParams;
+  readonly tm: TimerParams & CancelReasonParams & { readonly max_per_source: number };
   readonly rr: {
     readonly enable_full_lr: number;
     readonly append_fromtag: number;
@@ -182,6 +184,7 @@ export const COUNTERS = {
   overloadRefused: constant('CounterOverloadRefused'),
   tooManyHops: constant('CounterTooManyHops'),
   transportErrors: constant('CounterTransportErrors'),
+  sourceLimited: constant('CounterSourceLimited'),
   timeouts: constant('CounterTmTimeouts'),
   serverTransactions: constant('CounterUasTransactions'),
   clientTransactions: constant('CounterUacTransactions'),

@@ -33,6 +33,7 @@ import type { ShardPort } from '../proxy/core.js';
 import { ProxyCore } from '../proxy/core.js';
 import type { NameResolver } from '../proxy/ports.js';
 import { observedSource } from '../proxy/source.js';
+import { Sources } from '../proxy/sources.js';
 import { findDialogOfVia } from '../proxy/spiral.js';
 import { COUNTERS, ROOM_PER_STEP_BYTES, Workspace } from '../proxy/workspace.js';
 import type { Random } from '../random.js';
@@ -153,7 +154,11 @@ export class ShardCore implements ShardPort {
     const resolver =
       options.resolver ??
       resolverOf(config, clock, options.random ?? systemRandom, (counter) => this.w.count(counter));
-    this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this);
+    const { transactions, transactionsMax } = addon.segmentUsage(segment);
+    const perSource = tm.max_per_source === 0 ? Math.ceil(transactionsMax / 2) : tm.max_per_source;
+    const sources = new Sources(Math.ceil(perSource / config.workers), options.random ?? systemRandom);
+    this.core = new ProxyCore(this.w, this.tracker, this.runner, resolver, this, sources);
+    if (transactions > 0) this.core.recount(transactionsMax);
     this.runner.connect(this.core, this.tracker);
     this.core.takeOver(options.isSuccessor === true ? BEGINS_AFTER_DEATH_MAX : BEGINS_MAX);
     this.flush();

@@ -38,6 +38,8 @@ export const T_ROUTES_TAKEN = 255 << T_ROUTES_TAKEN_SHIFT;
 export const T_LAST_ROUTE_TAKEN = 512;
 /** A request of our own: an answer came, or none in time, so that none is expected any moment. */
 export const T_SETTLED = 1_024;
+/** A server transaction that counts against its source, whose address stands in T_ADDRESS0 and behind. */
+export const T_COUNTED = 16_777_216;
 
 /** More branches of a fork are to come. */
 export const T_UNFINISHED = 2_048;

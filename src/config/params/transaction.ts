@@ -2,6 +2,13 @@
 import { integer, milliseconds } from '../param.js';
 
 export const transactionParams = {
+  max_per_source: integer({
+    default: 0,
+    min: 0,
+    max: 1_073_741_823,
+    section: 'ours',
+    doc: 'Server transactions that one address (of IPv6: one /64) may have open, in equal shares for the workers; further requests that belong to no dialog get 503. 0: half of all that there are.',
+  }),
   retr_timer1: milliseconds({
     default: 500,
     min: 10,
