@@ -33,6 +33,8 @@ namespace holdfast {
   X(RefusedText,          "dialog:refused_text",          true)  \
   X(RefusedCallId,        "dialog:refused_call_id",       true)  \
   X(RefusedMerged,        "dialog:refused_merged",        true)  \
+  X(RefusedValue,         "dialog:refused_value",         true)  /* profile values and variables not kept: too long, or no room */ \
+  X(RefusedVariable,      "dialog:refused_variable",      true)  \
   X(ForksRefused,         "dialog:forks_refused",         true)  /* 2xx beyond the ForksMax of one INVITE */ \
   X(EventRoutes,          "dialog:event_routes",          true)  \
   X(ByesSent,             "dialog:byes_sent",             true)  \

@@ -5,6 +5,7 @@
  * word, then bytes padded to 4), variables and profile members as pairs of texts, early legs as three.  [native/core/table.h]
  */
 import { constant } from '../memory/words.js';
+import { printable } from '../sip/utf8.js';
 import { DELETED } from './machine.js';
 import { NO_CSEQ } from './record.js';
 import type { Call } from './requests.js';
@@ -137,7 +138,7 @@ const WORD = {
 
 /**
  * How bytes become text: scripts see each byte as one character and can put it back as it was; people and programs
- * read UTF-8.  [RFC 3261 7]
+ * read UTF-8, and what is none as `\\xNN`.  [RFC 3261 7]
  */
 export type Reading = 'latin1' | 'utf8';
 
@@ -253,7 +254,9 @@ class TextReader {
     const from = this.at + 4;
     const length = this.bytes.readUInt32LE(this.at);
     this.at = from + ((length + 3) & ~3);
-    return length === 0 ? '' : this.bytes.toString(this.reading, from, from + length);
+    if (length === 0) return '';
+    const text = this.bytes.latin1Slice(from, from + length);
+    return this.reading === 'utf8' ? printable(text) : text;
   }
 
   /** Passes over one text. */

@@ -8,8 +8,10 @@ import { EngineError } from '../errors.js';
 import { STATUS } from '../memory/addon.js';
 import { X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
+import { fromBytes, toBytes } from '../sip/utf8.js';
 import type { DialogContext } from './context.js';
 import { MEMBERS_HELD_MAX, PENDING_MAX } from './context.js';
+import type { DialogLog } from './ports.js';
 import type { Records } from './record.js';
 import { faultOfCaller, refuse } from './refused.js';
 import { COUNTERS } from './statistics.js';
@@ -31,7 +33,7 @@ export function profileDefinitions(params: ProfileParams): readonly ProfileDefin
   ];
 }
 
-/** A value longer than this cannot be joined. */
+/** A longer value is refused, counted and logged, whoever gives it; management refuses it too. */
 export const VALUE_BYTES_MAX = 1024;
 
 /** A name of another system's item that is this long or longer is refused.  [spec 6.4] */
@@ -51,6 +53,7 @@ export type MessageDialog = (message: Message) => boolean;
 export class ProfileBook {
   private readonly records: Records;
   private readonly messageDialog: MessageDialog;
+  private readonly log: DialogLog;
   private readonly numbers = new Map<string, number>();
   private readonly definitions: readonly ProfileDefinition[];
   /** Memberships that no dialog owns, by the index of the live transaction that they count for. */
@@ -59,7 +62,8 @@ export class ProfileBook {
   private expiredAt = 0;
   private part = 0;
 
-  constructor(records: Records, params: ProfileParams, messageDialog: MessageDialog) {
+  constructor(records: Records, params: ProfileParams, messageDialog: MessageDialog, log: DialogLog) {
+    this.log = log;
     this.records = records;
     this.messageDialog = messageDialog;
     this.definitions = profileDefinitions(params);
@@ -72,7 +76,7 @@ export class ProfileBook {
     if (this.messageDialog(message)) return this.join(context, profile, value, 0);
     const { withValue } = this.definitions[profile]!;
     if (this.isUntracked(context, message)) return false;
-    if (!context.mayCreate || context.joins.length >= PENDING_MAX || !isUsable(withValue, value))
+    if (!context.mayCreate || context.joins.length >= PENDING_MAX || !this.isUsable(withValue, value))
       return false;
     context.joins.push({ profile, value: withValue ? value : null });
     return true;
@@ -141,7 +145,8 @@ export class ProfileBook {
   remote(command: 'add' | 'rm', name: string, value: string | null, uid: string, expires: number): boolean {
     const profile = this.numbers.get(name);
     if (profile === undefined || (command !== 'add' && command !== 'rm')) return false;
-    if (uid === '' || uid.length >= REMOTE_UID_BYTES_END) return false;
+    const item = toBytes(uid);
+    if (item === '' || item.length >= REMOTE_UID_BYTES_END) return false;
     if (!Number.isInteger(expires) || expires < 0 || expires > UNIX_SECONDS_MAX) return false;
     const { native, memory } = this.records;
     const { scratch } = memory;
@@ -150,12 +155,14 @@ export class ProfileBook {
     const mark = scratch.at;
     scratch.at = mark + Math.max(length, 0);
     const uidAt = scratch.at;
-    const written = this.records.write(uid);
+    const written = this.records.write(item);
     scratch.at = mark;
     if (!written) return false;
     if (command === 'add')
-      return native.profileAddRemote(profile, this.valueAt, length, uidAt, uid.length, expires) === STATUS.ok;
-    native.profileRemoveRemote(profile, this.valueAt, length, uidAt, uid.length);
+      return (
+        native.profileAddRemote(profile, this.valueAt, length, uidAt, item.length, expires) === STATUS.ok
+      );
+    native.profileRemoveRemote(profile, this.valueAt, length, uidAt, item.length);
     return true;
   }
 
@@ -219,7 +226,9 @@ export class ProfileBook {
     value: string | null,
   ): void {
     const profile = this.numbers.get(name);
-    if (profile !== undefined) this.joinRecord(context, index, generation, profile, value, 0);
+    // Snapshots for routes are byte text.
+    const text = value === null ? null : fromBytes(value);
+    if (profile !== undefined) this.joinRecord(context, index, generation, profile, text, 0);
   }
 
   private join(context: DialogContext, profile: number, value: string | null, limit: number): boolean {
@@ -284,7 +293,7 @@ export class ProfileBook {
   /** Length of the value written at valueAt; NO_VALUE for a profile without values, whatever is given. */
   private writeValue(profile: number, value: string | null): number {
     const { withValue } = this.definitions[profile]!;
-    if (!isUsable(withValue, value)) return BAD_VALUE;
+    if (!this.isUsable(withValue, value)) return BAD_VALUE;
     return withValue ? this.write(value!) : NO_VALUE;
   }
 
@@ -297,12 +306,19 @@ export class ProfileBook {
   private write(value: string): number {
     const { scratch } = this.records.memory;
     this.valueAt = scratch.at;
-    if (!this.records.write(value)) return BAD_VALUE;
+    const bytes = toBytes(value);
+    if (!this.records.write(bytes)) return BAD_VALUE;
     scratch.at = this.valueAt;
-    return value.length;
+    return bytes.length;
   }
-}
 
-function isUsable(withValue: boolean, value: string | null): boolean {
-  return !withValue || (value !== null && value !== '' && value.length <= VALUE_BYTES_MAX);
+  private isUsable(withValue: boolean, value: string | null): boolean {
+    if (!withValue) return true;
+    if (value === null || value === '') return false;
+    const bytes = toBytes(value).length;
+    if (bytes <= VALUE_BYTES_MAX) return true;
+    this.records.native.count(COUNTERS.refusedValue, 1);
+    this.log.warn('profile_value_too_long', { bytes, bytes_max: VALUE_BYTES_MAX });
+    return false;
+  }
 }

@@ -5,7 +5,9 @@
  * it: the peer's URI and tag in From, the side's in To, its Contact as target, its Route set on the way.  Whatever could
  * break a line is refused here, for texts of a call come from outside.  [RFC 3261 12.2.1.1; spec 4.1, 4.2]
  */
+
 import { headerLines } from '../sip/headers.js';
+import { toBytes } from '../sip/utf8.js';
 import type { OwnRequest } from './ports.js';
 
 /** What a request to one side needs to know of it; '' where nothing is known. */
@@ -115,10 +117,8 @@ export function headerBlock(text: string): string | null {
   return whole === null || OWNED.test(whole) ? null : whole;
 }
 
-/** Text as bytes, one character each: what is more than Latin-1 becomes UTF-8. */
-export function asBytes(text: string): string {
-  return /[^\0-\xff]/.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
-}
+/** Text as bytes, one character each. */
+export const asBytes = toBytes;
 
 /** A URI that may stand in a request line, or in angle brackets. */
 export function isUri(text: string): boolean {

@@ -25,6 +25,9 @@ export const COUNTERS = {
   spirals: constant('CounterSpirals'),
   /** Dialogs that were not made for want of room. */
   noRoom: constant('CounterDialogNoMemory'),
+  /** Values of profiles that are too long; variables that are too long or for which there is no room. */
+  refusedValue: constant('CounterRefusedValue'),
+  refusedVariable: constant('CounterRefusedVariable'),
   /** 2xx of one INVITE that made no dialog, for there are enough of it. */
   forksRefused: constant('CounterForksRefused'),
   /** Joins refused because the profile was full. */

@@ -32,6 +32,7 @@ import {
 } from '../memory/words.js';
 import { type Random, systemRandom } from '../random.js';
 import type { Message } from '../sip/message.js';
+import { toBytes } from '../sip/utf8.js';
 import {
   M_BYE,
   M_CANCEL,
@@ -239,9 +240,9 @@ export class DialogTracker implements Owners {
     this.matcher = new Matcher(this.records, cookie, params.dlg_match_mode);
     this.cookieParameter = `;${params.rr_param}=`;
     const messageDialog = (message: Message): boolean => this.messageDialog(message);
-    this.profiles = new ProfileBook(this.records, params, messageDialog);
+    this.profiles = new ProfileBook(this.records, params, messageDialog, log);
     this.numbers = new Numbers(this.records, params.track_cseq_updates !== 0);
-    this.variables = new Variables(this.records, messageDialog, this.numbers);
+    this.variables = new Variables(this.records, messageDialog, this.numbers, log);
     this.lifetime = new Lifetime(params);
     this.observedSource = parts.observedSource ?? (() => '');
     this.dialogOfVia = parts.dialogOfVia ?? ((message) => this.dialogOfSameInvite(message));
@@ -697,12 +698,15 @@ export class DialogTracker implements Owners {
     const { memory, records, x } = this;
     const { scratch } = memory;
     const mark = scratch.at;
-    const written = records.write(callId) && records.write(fromTag) && records.write(toTag);
+    const texts = [toBytes(callId), toBytes(fromTag), toBytes(toTag)] as const;
+    const written = texts.every((text) => records.write(text));
     scratch.at = mark;
     if (!written) return false;
-    records.setText(X_ARGS, mark, callId.length);
-    records.setText(X_ARGS + 2, mark + callId.length, fromTag.length);
-    records.setText(X_ARGS + 4, mark + callId.length + fromTag.length, toTag.length);
+    let at = mark;
+    for (let n = 0; n < texts.length; n++) {
+      records.setText(X_ARGS + 2 * n, at, texts[n]!.length);
+      at += texts[n]!.length;
+    }
     x[X_ARGS + 6] = 0;
     if (this.native.dialogFindByCallId() !== STATUS.ok) return false;
     return toTag !== '' || x[D_STATE] !== DELETED;
@@ -715,11 +719,12 @@ export class DialogTracker implements Owners {
     const mark = scratch.at;
     let index = 0;
     let generation = 0;
-    let isOnly = callId !== '' && records.write(callId);
+    const text = toBytes(callId);
+    let isOnly = text !== '' && records.write(text);
     scratch.at = mark;
     for (let nth = 0; isOnly && nth < SAME_CALL_ID_MAX; nth++) {
       for (let n = X_ARGS; n < X_ARGS + FIND_CALL_WORDS; n++) x[n] = 0;
-      records.setText(X_ARGS, mark, callId.length);
+      records.setText(X_ARGS, mark, text.length);
       if (native.dialogFindCall(nth) !== STATUS.ok) break;
       if (x[D_STATE] !== CONFIRMED && x[D_STATE] !== CONFIRMED_NO_ACK) continue;
       isOnly = index === 0;

@@ -6,13 +6,17 @@
 import { STATUS } from '../memory/addon.js';
 import { constant, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
+import { fromBytes, toBytes } from '../sip/utf8.js';
 import type { DialogContext } from './context.js';
 import { PENDING_MAX } from './context.js';
 import type { Numbers } from './numbers.js';
+import type { DialogLog } from './ports.js';
 import type { MessageDialog } from './profile.js';
 import type { Records } from './record.js';
+import { COUNTERS } from './statistics.js';
 
-/** Longest value that is kept. */
+/** Longest key and value that are kept, whoever sets them: what is longer is refused, counted and logged. */
+export const VARIABLE_KEY_BYTES_MAX = 1024;
 export const VARIABLE_BYTES_MAX = constant('VariableBytesMax');
 
 /** The variable that tells how CSeq numbers differ.  [manual 5.51] */
@@ -22,8 +26,10 @@ export class Variables {
   private readonly records: Records;
   private readonly messageDialog: MessageDialog;
   private readonly numbers: Numbers;
+  private readonly log: DialogLog;
 
-  constructor(records: Records, messageDialog: MessageDialog, numbers: Numbers) {
+  constructor(records: Records, messageDialog: MessageDialog, numbers: Numbers, log: DialogLog) {
+    this.log = log;
     this.records = records;
     this.numbers = numbers;
     this.messageDialog = messageDialog;
@@ -52,31 +58,50 @@ export class Variables {
     const { native, memory, x } = records;
     const { scratch } = memory;
     const mark = scratch.at;
-    if (!records.write(key)) return null;
+    const name = toBytes(key);
+    if (!records.write(name)) return null;
     const at = scratch.at;
     const room = Math.min(scratch.end - at, VARIABLE_BYTES_MAX);
     scratch.at = mark;
-    records.setText(X_ARGS, mark, key.length);
+    records.setText(X_ARGS, mark, name.length);
     if (native.dialogGetVariable(index, generation, at, room) !== STATUS.ok) return null;
     const length = x[X_ARGS]!;
-    return length > room ? null : memory.text(at, length);
+    return length > room ? null : fromBytes(memory.text(at, length));
   }
 
+  /** False: it is too long, there is no room for it, or its dialog is gone. */
   write(index: number, generation: number, key: string, value: string | null): boolean {
     const { records } = this;
     const { native, memory } = records;
     const { scratch } = memory;
+    const name = toBytes(key);
+    const text = value === null ? '' : toBytes(value);
+    if (!fits(name, text)) return this.refuse(name, text, 'too_long');
     const mark = scratch.at;
-    const written = records.write(key) && (value === null || records.write(value));
+    const written = records.write(name) && records.write(text);
     scratch.at = mark;
-    if (!written) return false;
-    records.setText(X_ARGS, mark, key.length);
+    if (!written) return this.refuse(name, text, 'no_room');
+    records.setText(X_ARGS, mark, name.length);
     if (value === null) {
       const status = native.dialogRemoveVariable(index, generation);
       return status === STATUS.ok || status === STATUS.notFound;
     }
-    records.setText(X_ARGS + 2, mark + key.length, value.length);
-    return native.dialogSetVariable(index, generation) === STATUS.ok;
+    records.setText(X_ARGS + 2, mark + name.length, text.length);
+    const status = native.dialogSetVariable(index, generation);
+    if (status !== STATUS.ok && status !== STATUS.notFound) return this.refuse(name, text, 'no_room');
+    return status === STATUS.ok;
+  }
+
+  private refuse(name: string, text: string, reason: string): false {
+    this.records.native.count(COUNTERS.refusedVariable, 1);
+    this.log.warn('variable_not_kept', {
+      reason,
+      key_bytes: name.length,
+      key_bytes_max: VARIABLE_KEY_BYTES_MAX,
+      value_bytes: text.length,
+      value_bytes_max: VARIABLE_BYTES_MAX,
+    });
+    return false;
   }
 
   /** The message has its dialog: what waited for it is stored. */
@@ -92,9 +117,16 @@ export class Variables {
       if (at >= 0) context.variables.splice(at, 1);
       return true;
     }
+    const name = toBytes(key);
+    const text = toBytes(value);
+    if (!fits(name, text)) return this.refuse(name, text, 'too_long');
     if (at >= 0) context.variables[at] = { key, value };
     else if (context.variables.length < PENDING_MAX) context.variables.push({ key, value });
-    else return false;
+    else return this.refuse(name, text, 'no_room');
     return true;
   }
+}
+
+function fits(name: string, text: string): boolean {
+  return name.length <= VARIABLE_KEY_BYTES_MAX && text.length <= VARIABLE_BYTES_MAX;
 }

@@ -21,6 +21,7 @@ import { COUNTERS } from '../proxy/workspace.js';
 import { headerId, headerLines } from '../sip/headers.js';
 import type { Message } from '../sip/message.js';
 import { parseUri } from '../sip/uri.js';
+import { fromBytes, printable, toBytes } from '../sip/utf8.js';
 import {
   HDR_CONTENT_TYPE,
   HDR_OTHER,
@@ -133,7 +134,7 @@ export class MessageContext {
   $hdr(name: string, n = 0): string | null {
     let header = this.findHeader(name, 0);
     for (let skip = n; skip > 0 && header >= 0; skip--) header = this.findHeader(name, header + 1);
-    return header < 0 ? null : this.message.headerValue(header);
+    return header < 0 ? null : fromBytes(this.message.headerValue(header));
   }
 
   protected findHeader(name: string, from: number): number {
@@ -148,14 +149,14 @@ export class MessageContext {
     return this.message.methodName;
   }
   get $ci(): string {
-    return this.message.callId;
+    return fromBytes(this.message.callId);
   }
   /** CSeq number. */
   get $cs(): number {
     return this.message.word(W_CSEQ_NUMBER);
   }
   get $fu(): string {
-    return this.message.text(W_FROM_URI_OFF, W_FROM_URI_LEN);
+    return fromBytes(this.message.text(W_FROM_URI_OFF, W_FROM_URI_LEN));
   }
   get $fU(): string {
     return uriPart(this.$fu, 'user');
@@ -164,10 +165,10 @@ export class MessageContext {
     return uriPart(this.$fu, 'host');
   }
   get $ft(): string {
-    return this.message.text(W_FROM_TAG_OFF, W_FROM_TAG_LEN);
+    return fromBytes(this.message.text(W_FROM_TAG_OFF, W_FROM_TAG_LEN));
   }
   get $tu(): string {
-    return this.message.text(W_TO_URI_OFF, W_TO_URI_LEN);
+    return fromBytes(this.message.text(W_TO_URI_OFF, W_TO_URI_LEN));
   }
   get $tU(): string {
     return uriPart(this.$tu, 'user');
@@ -176,21 +177,21 @@ export class MessageContext {
     return uriPart(this.$tu, 'host');
   }
   get $tt(): string {
-    return this.message.text(W_TO_TAG_OFF, W_TO_TAG_LEN);
+    return fromBytes(this.message.text(W_TO_TAG_OFF, W_TO_TAG_LEN));
   }
   /** User-Agent; null without one. */
   get $ua(): string | null {
     const header = this.message.findHeader(HDR_USER_AGENT);
-    return header < 0 ? null : this.message.headerValue(header);
+    return header < 0 ? null : fromBytes(this.message.headerValue(header));
   }
   /** Content-Type; null without one. */
   get $cT(): string | null {
     const header = this.message.findHeader(HDR_CONTENT_TYPE);
-    return header < 0 ? null : this.message.headerValue(header);
+    return header < 0 ? null : fromBytes(this.message.headerValue(header));
   }
   /** Body as text. */
   get $rb(): string {
-    return this.message.text(W_BODY_OFF, W_BODY_LEN);
+    return fromBytes(this.message.text(W_BODY_OFF, W_BODY_LEN));
   }
   /** Status code of a reply, 0 of a request. */
   get $rs(): number {
@@ -198,7 +199,7 @@ export class MessageContext {
   }
   /** Reason phrase of a reply. */
   get $rr(): string {
-    return this.message.text(W_REASON_OFF, W_REASON_LEN);
+    return fromBytes(this.message.text(W_REASON_OFF, W_REASON_LEN));
   }
   /** Source address and port. */
   get $si(): string {
@@ -383,7 +384,7 @@ export class MessageContext {
   xlog(first: string, second?: string): boolean {
     const level = second === undefined ? 'L_ERR' : first;
     const event = second ?? first;
-    const fields = { call_id: this.message.callId };
+    const fields = { call_id: printable(this.message.callId) };
     if (level === 'L_ERR') this.s.log.error(event, fields);
     else if (level === 'L_WARN') this.s.log.warn(event, fields);
     else if (level === 'L_DBG') this.s.log.debug(event, fields);
@@ -479,7 +480,7 @@ export class RequestContext extends MessageContext {
       n >= 0;
       n = message.findHeader(HDR_PROXY_REQUIRE, n + 1)
     ) {
-      unsupported += `Unsupported: ${message.headerValue(n)}\r\n`;
+      unsupported += `Unsupported: ${fromBytes(message.headerValue(n))}\r\n`;
     }
     if (unsupported !== '') {
       this.send_reply(420, 'Bad Extension', unsupported);
@@ -521,7 +522,7 @@ export class RequestContext extends MessageContext {
 
   /** R-URI as it will be sent. */
   get $ru(): string {
-    return this.passage.requestUri ?? this.message.text(W_RURI_OFF, W_RURI_LEN);
+    return fromBytes(this.passage.requestUri ?? this.message.text(W_RURI_OFF, W_RURI_LEN));
   }
   set $ru(uri: string) {
     this.passage.requestUri = checkUri(uri);
@@ -546,11 +547,12 @@ export class RequestContext extends MessageContext {
   }
   /** R-URI as received. */
   get $ou(): string {
-    return this.message.text(W_RURI_OFF, W_RURI_LEN);
+    return fromBytes(this.message.text(W_RURI_OFF, W_RURI_LEN));
   }
   /** Next hop that overrides Route and R-URI; null: they decide. */
   get $du(): string | null {
-    return this.passage.destination;
+    const { destination } = this.passage;
+    return destination === null ? null : fromBytes(destination);
   }
   set $du(uri: string | null) {
     this.passage.destination = uri === null ? null : checkUri(uri);
@@ -601,7 +603,7 @@ export class RequestContext extends MessageContext {
       passage.editRefused = true;
       return false;
     }
-    headersAppended.push(whole);
+    headersAppended.push(toBytes(whole));
     return true;
   }
 
@@ -639,7 +641,7 @@ export class RequestContext extends MessageContext {
   /** Asks for a Record-Route on the copies; `params` are URI parameters of our own (`;x=1`). */
   record_route(params = ''): boolean {
     this.passage.recordRoute = true;
-    this.passage.recordRouteParams = params;
+    this.passage.recordRouteParams = toBytes(params);
     return true;
   }
 
@@ -1103,7 +1105,7 @@ function checkUri(uri: string): string {
   if (typeof uri !== 'string' || uri === '' || /[\s<>"\u0000-\u001f\u007f]/.test(uri)) {
     throw new TypeError(`not a URI: ${JSON.stringify(uri)}`);
   }
-  return uri;
+  return toBytes(uri);
 }
 
 /** Header lines without those of one field, whichever way its name is written. */

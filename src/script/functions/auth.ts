@@ -1,8 +1,10 @@
 /** uac_auth(): answers a challenge from downstream with credentials of ours.  [RFC 3261 22.3] */
+
 import type { ProxyCore } from '../../proxy/core.js';
 import type { Passage } from '../../proxy/passage.js';
 import type { ProxyParams } from '../../proxy/workspace.js';
 import type { Identity } from '../../sip/digest.js';
+import { toBytes } from '../../sip/utf8.js';
 import { type AvpBook, avpNameOf } from '../avps.js';
 
 /** Credentials as the parameters give them. */
@@ -19,7 +21,7 @@ export function authSettings(params: ProxyParams['uac']): AuthSettings {
   const byRealm = new Map<string, Identity>();
   for (const text of params.credential) {
     // On the wire, and so in the hash, it is UTF-8.  [RFC 7616 4]
-    const wire = Buffer.from(text, 'utf8').toString('latin1');
+    const wire = toBytes(text);
     const [, user = '', realm = '', password = ''] = /^([^:]*):([^:]*):(.*)$/s.exec(wire) ?? [];
     if (!byRealm.has(realm)) byRealm.set(realm, { user, password, isHashed: false });
   }
@@ -39,7 +41,8 @@ export function uac_auth(
   passage: Passage,
   mode: number,
 ): boolean {
-  const avp = (name: string | null): string => (name === null ? '' : String(avps.get(passage, name) ?? ''));
+  const avp = (name: string | null): string =>
+    name === null ? '' : toBytes(String(avps.get(passage, name) ?? ''));
   const user = avp(settings.userAvp);
   const password = avp(settings.passwordAvp);
   const realm = avp(settings.realmAvp);

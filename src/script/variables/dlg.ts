@@ -16,6 +16,7 @@ import {
   D_STATE,
 } from '../../memory/words.js';
 import type { Message } from '../../sip/message.js';
+import { fromBytes } from '../../sip/utf8.js';
 
 type Value = string | number | null;
 type Read = (x: Uint32Array, tracker: DialogTracker) => Value;
@@ -67,7 +68,7 @@ function timeoutRouteNumber(tracker: DialogTracker): number {
 }
 
 function text(number: number): Read {
-  return (_x, tracker) => tracker.snapshotText(number) || null;
+  return (_x, tracker) => fromBytes(tracker.snapshotText(number) ?? '') || null;
 }
 
 /** The callee's is 0 from the answer on, until it sends a request. */

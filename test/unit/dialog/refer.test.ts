@@ -124,7 +124,7 @@ describe('dlg_req_within [spec 13.2]', () => {
       assert.deepEqual(sent(world), ['INFO a1 1', 'INFO b2 8', 'MESSAGE b2 9']);
       assert.match(
         world.sent[1]!.text,
-        /\r\nContent-Type: text\/plain\r\nContent-Length: 2\r\nX-A: 1\r\nX-Callee: 1\r\n\r\nh\xe9$/,
+        /\r\nContent-Type: text\/plain\r\nContent-Length: 3\r\nX-A: 1\r\nX-Callee: 1\r\n\r\nh\xc3\xa9$/,
       );
       world.answerOwn(0, 200);
       world.answerOwn(1, 0);
