@@ -14,7 +14,7 @@ const DATAGRAMS_PER_ROUND = 1_000;
 const FIXED_SEED = 20_261_201;
 const FIXED_ROUNDS = 4;
 const isLong = process.env.HOLDFAST_NIGHTLY === '1';
-const RANDOM_ROUNDS = isLong ? 1_000 : 6;
+const RANDOM_ROUNDS = isLong ? 1_000 : 20;
 const asked = process.env.HOLDFAST_FUZZ_SEED;
 
 /** `seed  # what it broke` */

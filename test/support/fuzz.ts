@@ -16,6 +16,7 @@ import { World } from './flow.js';
 const WORKERS = 2;
 const CALLS = 12;
 const LEFT_KEPT_MAX = 48;
+const RECENT = 6;
 const BATCHES_MAX = 40;
 /** One datagram makes us send so many bytes for each of its own, and so many besides: answers, CANCELs, BYEs. */
 const OUT_PER_IN_MAX = 8;
@@ -144,9 +145,9 @@ class Round {
   }
 
   async step(n: number): Promise<void> {
-    if (this.#one(12)) this.#pass(this.#one(8) ? 2_000 + this.#below(30_000) : 10 * (1 + this.#below(60)));
+    if (this.#one(12)) this.#pass(this.#one(20) ? 2_000 + this.#below(30_000) : 10 * (1 + this.#below(60)));
     const [text, from] = this.#next();
-    const said = this.#one(2) ? text : this.#mutated(text);
+    const said = this.#below(3) > 0 ? text : this.#mutated(text);
     this.#say(said, from);
     // Names that are looked up are answered, or not.
     if (n % 8 === 0) {
@@ -218,8 +219,8 @@ class Round {
   }
 
   #keep(one: Left): void {
-    if (this.#left.length < LEFT_KEPT_MAX) this.#left.push(one);
-    else this.#left[this.#below(LEFT_KEPT_MAX)] = one;
+    this.#left.push(one);
+    if (this.#left.length > LEFT_KEPT_MAX) this.#left.shift();
   }
 
   #pass(milliseconds: number, stepMs = 10): void {
@@ -239,7 +240,8 @@ class Round {
     const lot = this.#below(10);
     if (lot < 2 || this.#left.length === 0) return [this.#invite(), CALLER];
     if (lot === 2) return [this.#of(this.#said), this.#one(2) ? CALLER : CALLEE];
-    const heard = this.#of(this.#left);
+    // Mostly what was heard a moment ago: calls that get on are the ones worth breaking.
+    const heard = this.#of(this.#one(4) ? this.#left : this.#left.slice(-RECENT));
     if (heard.text.startsWith('SIP/2.0')) return [this.#within(heard.text), heard.to];
     return [this.#one(4) ? this.#back(heard.text) : this.#answer(heard.text), heard.to];
   }
