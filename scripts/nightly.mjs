@@ -50,6 +50,12 @@ const ROWS = [
     minutesMax: 60,
   },
   {
+    name: 'kill-nine',
+    proves: 'a thousand SIGKILLs under 250,000 calls lose none and leave nothing',
+    command: [NODE, 'bench/kill-nine.mjs', '--kills', '1000'],
+    minutesMax: 120,
+  },
+  {
     name: 'soak',
     proves: 'half an hour of calls of every kind leaves nothing behind',
     command: [NODE, 'bench/soak.mjs', '--minutes', '30'],

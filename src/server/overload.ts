@@ -7,6 +7,11 @@
  */
 import type { Faults } from '../proxy/workspace.js';
 
+/**
+ * A shard that begins finds what waited while nobody ran, and its code is cold: calls of a process that was killed would be
+ * refused for that.
+ */
+const WARM_MS = 5_000;
 /** Some were lost for want of room. */
 const OVERFLOWED = 0xffffffff;
 
@@ -26,9 +31,10 @@ export class Overload {
    *
    * @param backlogMs since the queues were last empty; 0: they are
    * @param waitedMs what the last datagram of the batch has waited, 0xffffffff: others were lost
+   * @param servesMs since the shard began
    */
-  isBehind(backlogMs: number, waitedMs: number): boolean {
-    if (backlogMs === 0) this.behind = false;
+  isBehind(backlogMs: number, waitedMs: number, servesMs: number): boolean {
+    if (backlogMs === 0 || servesMs < WARM_MS) this.behind = false;
     else if (!this.behind && this.delayMs > 0) this.look(backlogMs, waitedMs);
     return this.behind;
   }

@@ -27,6 +27,7 @@ import {
   X_BACKLOG_MS,
   X_BATCH,
   X_LIST,
+  X_TICK,
   X_WAITED_MS,
 } from '../memory/words.js';
 import type { ShardPort } from '../proxy/core.js';
@@ -77,6 +78,7 @@ const FAILURES_MAX = constant('FailuresMax');
  */
 const BEGINS_MAX = 3;
 const BEGINS_AFTER_DEATH_MAX = 1;
+const TICK_MS = 10;
 /** Letters handled before datagrams have their turn again. */
 const LETTERS_PER_TURN_MAX = 64;
 
@@ -93,6 +95,7 @@ export class ShardCore implements ShardPort {
   private readonly outgoing: Letters;
   private readonly log: OnceAMinute;
   private readonly overload: Overload;
+  private readonly beganTick: number;
   private readonly failures = new Uint32Array(FAILURES_MAX * FAILURE_WORDS);
 
   constructor(options: ShardOptions) {
@@ -117,6 +120,7 @@ export class ShardCore implements ShardPort {
     const clock = options.clock ?? systemClock;
     const faults = new OnceAMinute(log, clock);
     this.log = faults;
+    this.beganTick = memory.exchange[X_TICK]!;
     this.overload = new Overload(core.overload_delay_ms, faults);
     this.w = new Workspace(this.native, memory, tally, config.listen, config.params, owner, faults);
     this.runner = new ScriptRunner(this.w, routes, log);
@@ -195,7 +199,11 @@ export class ShardCore implements ShardPort {
   /** One batch, message by message in order of arrival; whoever calls sends what it queues. */
   private batch(count: number): void {
     const { x } = this;
-    this.core.isBehind = this.overload.isBehind(x[X_BACKLOG_MS]!, x[X_WAITED_MS]!);
+    this.core.isBehind = this.overload.isBehind(
+      x[X_BACKLOG_MS]!,
+      x[X_WAITED_MS]!,
+      TICK_MS * (x[X_TICK]! - this.beganTick),
+    );
     this.w.scratch.reset();
     this.parse(count);
     for (let n = 0; n < count; n++) this.datagram(n);

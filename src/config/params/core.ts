@@ -28,7 +28,7 @@ export const coreParams = {
     min: 0,
     max: 1_000,
     section: 'transport',
-    doc: 'A shard is behind when its queue has not been empty for so long and what it takes out has waited so long, or the kernel dropped some: until the queue is empty, new INVITEs get 503, calls that are up go on. 0 never refuses.',
+    doc: 'A shard is behind when its queue has not been empty for so long and what it takes out has waited so long, or the kernel dropped some: until the queue is empty, new INVITEs get 503, calls that are up go on. 0 never refuses, nor does a shard in its first 5 s.',
   }),
   max_forwards: integer({
     default: 70,
