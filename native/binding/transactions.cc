@@ -219,6 +219,12 @@ void transaction_free(ShardState& shard, std::uint32_t index) noexcept {
 
 std::uint32_t transaction_room(ShardState& shard) noexcept { return shard.transactions.room(); }
 
+/// Lengths of requests of our own; the second may be 0: none.
+std::uint32_t transaction_has_room(ShardState& shard, std::uint32_t first, std::uint32_t second) noexcept {
+  const std::size_t requests[] = {first, second};
+  return shard.transactions.has_room({requests, second == 0 ? 1u : 2u}) ? 1 : 0;
+}
+
 /// The edits in XArgs: their number, then (offset, drop, insert) each.
 template <auto add>
 Status with_edits(ShardState& shard, std::uint32_t text, std::uint32_t text_length,
@@ -455,6 +461,7 @@ void register_transactions(ShardBuilder& builder) {
   builder.method<&transaction_store>("transactionStore");
   builder.method<&transaction_free>("transactionFree");
   builder.method<&transaction_room>("transactionRoom");
+  builder.method<&transaction_has_room>("transactionHasRoom");
   builder.method<&transaction_add_branch>("transactionAddBranch");
   builder.method<&transaction_send_branch>("transactionSendBranch");
   builder.method<&transaction_forward>("transactionForward");

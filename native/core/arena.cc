@@ -1,5 +1,6 @@
 #include "arena.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <new>
@@ -134,6 +135,26 @@ Status Arena::alloc(std::size_t bytes, Need need, Block* out) noexcept {
   line.used.store(line.used.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   *out = static_cast<Block>(chunk * kUnitsPerChunk + slot * (line.block_bytes / kBlockUnitBytes) + 1);
   return Status::kOk;
+}
+
+bool Arena::has_room(std::span<const std::size_t> bytes) const noexcept {
+  const std::uint32_t chunks = free_chunks();
+  if (chunks >= bytes.size()) return true;
+  std::uint32_t wanted_chunks = 0;
+  for (std::size_t n = 0; n < bytes.size(); ++n) {
+    if (bytes[n] == 0 || bytes[n] > kBlockBytesMax) return false;
+    const std::uint32_t number = class_of(bytes[n]);
+    const auto is_same = [number](std::size_t other) { return other != 0 && class_of(other) == number; };
+    if (std::any_of(bytes.begin(), bytes.begin() + n, is_same)) continue;  // counted with the first of its class
+    auto wanted = static_cast<std::uint32_t>(std::count_if(bytes.begin() + n, bytes.end(), is_same));
+    ArenaClass& line = classes_[number];
+    LockGuard guard(line.lock);
+    // Every chunk of the list has a block, so that this takes no more steps than blocks are wanted.
+    for (std::uint32_t at = line.partial; at != 0 && wanted != 0; at = table_[at - 1].next)
+      wanted -= std::min(wanted, line.blocks_per_chunk - table_[at - 1].used);
+    wanted_chunks += (wanted + line.blocks_per_chunk - 1) / line.blocks_per_chunk;
+  }
+  return wanted_chunks <= chunks;
 }
 
 void Arena::free(Block block) noexcept {

@@ -54,6 +54,8 @@ class Arena {
   /// Takes a block of at least `bytes` (1..kBlockBytesMax); its content is undefined.  kNoMemory,
   /// kOutOfRange.
   [[nodiscard]] Status alloc(std::size_t bytes, Need need, Block* out) noexcept;
+  /// Whether blocks for all these lengths could be taken now, for calls that are up.  Another thread may be faster.
+  [[nodiscard]] bool has_room(std::span<const std::size_t> bytes) const noexcept;
   /// Gives a block back; 0 is allowed and does nothing.
   void free(Block block) noexcept;
 

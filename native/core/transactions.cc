@@ -1,6 +1,7 @@
 #include "transactions.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstring>
@@ -29,6 +30,8 @@ constexpr std::uint32_t kTExtrasBlock = kHeadWords - 1;
 constexpr std::uint32_t kCountMask = 0xff, kHalfBit = 0x100, kRoomShift = 16;
 
 constexpr std::uint32_t kGenerationMask = 0x3fffffff;  // stays a small integer in JavaScript
+constexpr std::size_t kRoomAskedMax = 2;               // requests of our own that has_room() is asked for
+constexpr std::size_t kViaEditBytes = 160;             // what the edit that puts our Via in takes
 constexpr std::uint32_t kExtrasFirst = 3;              // room made for the first further branches
 
 constexpr std::uint32_t kHeadReadOnly[] = {kTIndex,        kTGeneration,   kTOwner,      kTBranchCount,
@@ -615,6 +618,16 @@ std::uint32_t Transactions::live() const noexcept { return segment_->transaction
 std::uint32_t Transactions::room() const noexcept {
   const std::uint32_t ours = transactions_max_ - 2 * Pool::reserve(transactions_max_), used = live();
   return used < ours ? ours - used : 0;
+}
+
+bool Transactions::has_room(std::span<const std::size_t> requests) const noexcept {
+  std::array<std::size_t, 2 * kRoomAskedMax> blocks;
+  if (requests.size() > kRoomAskedMax || room() < requests.size()) return false;
+  for (std::size_t n = 0; n < requests.size(); ++n) {
+    blocks[2 * n] = requests[n];
+    blocks[2 * n + 1] = kViaEditBytes;
+  }
+  return arena_->has_room({blocks.data(), 2 * requests.size()});
 }
 
 // -- attach and verify (rebuild.h)

@@ -218,6 +218,9 @@ class Transactions {
   /// Records that requests of our own may take: a fifth is left to those from outside, of which half to new
   /// calls.  Many calls that end at once wait for each other, not others for them.
   [[nodiscard]] std::uint32_t room() const noexcept;
+  /// Whether requests of our own of these lengths find a record and memory each, their Via included.  Another thread
+  /// may be faster: then making one says kNoMemory.
+  [[nodiscard]] bool has_room(std::span<const std::size_t> requests) const noexcept;
   /// Ticks until a timer of `owner` may be due, at most `ahead`.
   [[nodiscard]] std::uint32_t quiet_ticks(std::uint32_t owner, std::uint32_t now_tick,
                                           std::uint32_t ahead) const noexcept;

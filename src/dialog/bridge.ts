@@ -91,7 +91,7 @@ export class Bridge {
     const text = `${lines.join('\r\n')}\r\n\r\n${body}`;
     const nextHop = outbound === '' ? from : outbound;
     this.targets.set(callId, to);
-    if (this.sender.send(own('INVITE', text, nextHop, PURPOSE.bridgeInvite))) return true;
+    if (this.sender.send(own('INVITE', text, nextHop, PURPOSE.bridgeInvite)) === 'sent') return true;
     this.targets.delete(callId);
     return false;
   }
@@ -110,14 +110,15 @@ export class Bridge {
     const [method, purpose] = target === undefined ? ['BYE', PURPOSE.none] : ['REFER', PURPOSE.bridgeRefer];
     const headers = target === undefined ? '' : (referHeaders(target, this.params) ?? '');
     const request = requestWithin(call, TO_CALLEE, method, { cseq: CSEQ_REFER, purpose, headers });
-    if (request === null || !this.sender.send(request))
+    if (request === null || this.sender.send(request) !== 'sent')
       this.log.warn('bridge_not_referred', { call_id: callId });
   }
 
   /** The REFER, whose text this is, has its final answer: we leave the call. */
   referAnswered(refer: string): void {
     const bye = byeAfter(refer);
-    if (!this.sender.send(bye)) this.log.warn('bridge_not_left', { call_id: headerOf(refer, 'Call-ID') });
+    if (this.sender.send(bye) !== 'sent')
+      this.log.warn('bridge_not_left', { call_id: headerOf(refer, 'Call-ID') });
   }
 
   private token(): string {

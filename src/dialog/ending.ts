@@ -2,8 +2,10 @@
  * How answered calls are ended from here: a lifetime that is over, dlg_bye(), a management command.
  *
  * The end is decided once, in one native call that moves the dialog to its last state and says which sides are owed a
- * BYE.  Only then the BYEs go out, each by itself: one that fails, is refused or never answered changes nothing about the
- * other.  A side is owed its BYE until that has its final answer; what a dead worker left owed, its successor sends again.
+ * BYE.  Room for both is there before; only then the BYEs go out, each by itself: one that fails, is refused or never
+ * answered changes nothing about the other.  A side is owed its BYE until that has its final answer; what finds no memory
+ * after all, and what a dead worker left owed, is sent when the sweep comes by.  Only a BYE that cannot be written, or has
+ * no way, is given up.
  * Effects run once, on the dialog's owner.  Any thread may end a call; unanswered ones are ended by their owner.
  * [manual 6.8, 5.45; spec 3.4, 4.2]
  */
@@ -14,6 +16,7 @@ import {
   D_CALLEE_CSEQ,
   D_CALLER_CSEQ,
   D_FLAGS,
+  D_MARKS,
   D_PROPERTIES,
   D_STATE,
   D_TRANSACTION_GENERATION,
@@ -24,7 +27,7 @@ import type { Message } from '../sip/message.js';
 import type { Desk } from './desk.js';
 import { ENDED_BY_BYE, EXPIRED, EXPIRED_WITH_BYE } from './effects.js';
 import { CONFIRMED_NO_ACK, DELETED } from './machine.js';
-import type { DialogLog, Owners, Sender } from './ports.js';
+import type { DialogLog, Owners, OwnRequest, Sender, Sent } from './ports.js';
 import { PURPOSE } from './purposes.js';
 import * as record from './record.js';
 import { type Call, requestWithin, TO_CALLEE, TO_CALLER } from './requests.js';
@@ -47,6 +50,7 @@ export const BOTH_SIDES = TO_CALLER | TO_CALLEE;
 
 /** Ended calls that are looked after for the dead at a time. */
 const RESENT_MAX = 65_536;
+const UNSENT = record.MARK_BYE_TO_CALLER_UNSENT | record.MARK_BYE_TO_CALLEE_UNSENT;
 const REASON_EXPIRED = constant('EndExpired');
 const REASON_COMMAND = constant('EndCommand');
 
@@ -55,6 +59,15 @@ export type EndingParams = {
   readonly lreq_callee_headers: string;
   readonly bye_early_code: number;
   readonly bye_early_reason: string;
+};
+
+/** A BYE as it is written before the call is claimed. */
+type Sketch = {
+  readonly side: number;
+  readonly cseq: number;
+  readonly headers: string;
+  /** Null: nobody is to be told, or it cannot be written. */
+  readonly request: OwnRequest | null;
 };
 
 export class Ending {
@@ -119,31 +132,66 @@ export class Ending {
     const call = records.load(index, generation) ? this.desk.call() : null;
     if (call === null) return false;
     const cseq = records.takeCSeq(index, generation, side);
-    return this.send(call, side, cseq, PURPOSE.byeAgain, headers);
+    const sent = this.send(this.request(call, side, cseq, PURPOSE.byeAgain, headers));
+    if (sent === 'no_room') this.owe(index, generation, side);
+    return sent !== 'no_way';
+  }
+
+  /** There is no memory for this BYE now: the call keeps owing it, and is kept, until the sweep finds some. */
+  owe(index: number, generation: number, side: number): void {
+    const { records, x } = this.desk;
+    if (!records.load(index, generation) || (x[D_BYE_OWED]! & side) === 0) return;
+    // One hold stands for both sides.
+    const isHeld = (x[D_MARKS]! & UNSENT) !== 0 || this.resent.get(index) === generation;
+    if (!isHeld && !this.desk.hold(index, generation)) return;
+    records.beginChange(record.CHANGE_MARKS, DELETED);
+    x[record.A_MARKS_SET] = unsentOf(side);
+    const status = records.change(index, generation);
+    if (status !== STATUS.ok && !isHeld) this.desk.letGo(index, generation);
+    this.log.warn('bye_waits_for_memory', { record: index, side });
   }
 
   /**
-   * What an ended call still owes these sides, and nobody is about to send: it is sent now, once.
+   * What an ended call still owes these sides, and nobody is about to send: it is sent now.
    *
-   * A worker or process that died between the claim and the BYE left it so, with a hold that nobody else drops.
-   * False: there is no room for it yet.
+   * A worker or process that died between the claim and the BYE left it so, or a lack of memory, with a hold that nobody
+   * else drops.  The sides for which there is still no memory are given back.
    */
-  sendOwed(index: number, generation: number, sides: number = BOTH_SIDES): boolean {
-    if (this.resent.get(index) === generation) return true;
-    if (this.resent.size >= RESENT_MAX) return false;
+  sendOwed(index: number, generation: number, sides: number): number {
     const { records, x } = this.desk;
-    if (!records.load(index, generation)) return true;
+    if (this.resent.size >= RESENT_MAX && this.resent.get(index) !== generation) return sides;
+    if (!records.load(index, generation)) return 0;
     const owed = x[D_BYE_OWED]! & sides;
     const call = this.desk.call();
-    if (call === null || !this.sender.hasRoom(2)) return false;
-    this.resent.set(index, generation);
+    if (call === null) return sides;
+    let left = 0;
     for (const side of [TO_CALLER, TO_CALLEE]) {
-      if ((owed & side) === 0) continue;
-      const cseq = records.takeCSeq(index, generation, side);
-      this.bye(call, side, cseq, this.headersTo(side, ''));
+      if ((owed & side) !== 0 && !this.sendOwedTo(call, side)) left |= side;
     }
+    if (owed !== 0 && left === owed) return left;
+    this.resent.set(index, generation);
+    if ((left & TO_CALLER) !== 0) this.owe(index, generation, TO_CALLER);
+    if ((left & TO_CALLEE) !== 0) this.owe(index, generation, TO_CALLEE);
     this.settleResent(index, generation);
-    return true;
+    return left;
+  }
+
+  /** What nobody sends though it is owed for long, and no mark says why: once. */
+  sendForgotten(index: number, generation: number): void {
+    if (this.resent.get(index) !== generation) this.sendOwed(index, generation, BOTH_SIDES);
+  }
+
+  /** False: there is no memory yet, and no number was taken. */
+  private sendOwedTo(call: Call, side: number): boolean {
+    const { records } = this.desk;
+    const { index, generation } = call;
+    const headers = this.headersTo(side, '');
+    const next = records.sentCSeq(index, generation, side) + 1;
+    const sketch = this.request(call, side, next, PURPOSE.bye, headers);
+    if (sketch !== null && !this.sender.hasRoomFor(sketch.text.length, 0)) return false;
+    const cseq = records.takeCSeq(index, generation, side);
+    if (cseq === 0) return false;
+    return this.bye(call, this.request(call, side, cseq, PURPOSE.bye, headers), side) !== 'no_room';
   }
 
   /** Nothing is owed any more: the hold that the dead left is dropped. */
@@ -174,11 +222,18 @@ export class Ending {
     const other = BOTH_SIDES & ~sides;
     const flags = x[D_FLAGS]!;
     if (other === 0 || (flags & flagOf(other)) === 0 || (flags & flagOf(sides)) !== 0) return 'gone';
-    if (!this.sender.hasRoom(1)) return 'no_room';
     const call = this.desk.call();
-    if (call === null || !this.mark(index, generation, sides)) return 'gone';
+    if (call === null) return 'no_room';
+    const added = this.headersTo(sides, headers);
+    const next = records.sentCSeq(index, generation, sides) + 1;
+    const sketch = this.request(call, sides, next, PURPOSE.bye, added);
+    if (!this.hasRoom(sketch, null)) return 'no_room';
     const cseq = records.takeCSeq(index, generation, sides);
-    return this.bye(call, sides, cseq, this.headersTo(sides, headers)) ? 'ended' : 'unreachable';
+    if (cseq === 0) return 'no_room';
+    const sent = this.bye(call, this.request(call, sides, cseq, PURPOSE.bye, added), sides);
+    if (sent === 'no_room') return sent;
+    this.mark(index, generation, sides);
+    return sent === 'no_way' ? 'unreachable' : 'ended';
   }
 
   private claim(
@@ -189,12 +244,15 @@ export class Ending {
     how: number,
     headers: string,
   ): EndResult {
-    const { desk, sender } = this;
+    const { desk } = this;
     const { native, x } = desk;
     const from = x[D_STATE]!;
-    if (sides !== 0 && !sender.hasRoom(sides === BOTH_SIDES ? 2 : 1)) return 'no_room';
     const call = sides === 0 ? null : desk.call();
     if (sides !== 0 && call === null) return 'no_room';
+    // Written before the claim, with the numbers that it will most probably give: what is asked for is what is sent.
+    const caller = this.sketch(call, sides & TO_CALLER, x[D_CALLEE_CSEQ]!, headers);
+    const callee = this.sketch(call, sides & TO_CALLEE, x[D_CALLER_CSEQ]!, headers);
+    if (sides !== 0 && !this.hasRoom(caller.request, callee.request)) return 'no_room';
     if (!desk.hold(index, generation)) return 'gone';
     const status = native.dialogClaimEnd(index, generation, reason, sides, native.nowUnixSeconds());
     if (status !== STATUS.ok) {
@@ -207,28 +265,61 @@ export class Ending {
     this.owners.ended(index, generation, from, how);
     let reached = true;
     if (call !== null) {
-      if ((sides & TO_CALLER) !== 0)
-        reached = this.bye(call, TO_CALLER, toCaller, this.headersTo(TO_CALLER, headers)) && reached;
-      if ((sides & TO_CALLEE) !== 0)
-        reached = this.bye(call, TO_CALLEE, toCallee, this.headersTo(TO_CALLEE, headers)) && reached;
+      if ((sides & TO_CALLER) !== 0) reached = this.byeClaimed(call, caller, toCaller);
+      if ((sides & TO_CALLEE) !== 0) reached = this.byeClaimed(call, callee, toCallee) && reached;
     }
     desk.letGo(index, generation);
     return reached ? 'ended' : 'unreachable';
   }
 
-  /** Sends a BYE that is owed; one that cannot be sent is owed no longer. */
-  private bye(call: Call, side: number, cseq: number, headers: string): boolean {
-    if (this.send(call, side, cseq, PURPOSE.bye, headers)) return true;
-    this.log.warn('bye_not_sent', { record: call.index, side, call_id: call.callId });
-    this.desk.native.dialogByeAnswered(call.index, call.generation, side);
-    return false;
+  /** The BYE to `side`, 0: to nobody, whose highest number is this so far. */
+  private sketch(call: Call | null, side: number, highest: number, headers: string): Sketch {
+    const cseq = highest === record.NO_CSEQ ? 1 : highest + 1;
+    const added = side === 0 ? '' : this.headersTo(side, headers);
+    const request = call === null || side === 0 ? null : this.request(call, side, cseq, PURPOSE.bye, added);
+    return { side, cseq, headers: added, request };
   }
 
-  private send(call: Call, side: number, cseq: number, purpose: number, headers: string): boolean {
-    const request = cseq === 0 ? null : requestWithin(call, side, 'BYE', { cseq, purpose, headers });
-    if (request === null || !this.sender.send(request)) return false;
-    this.desk.native.count(COUNTERS.byesSent, 1);
-    return true;
+  /** False: that side cannot be told. */
+  private byeClaimed(call: Call, sketch: Sketch, cseq: number): boolean {
+    const { headers, side } = sketch;
+    const isAsSketched = cseq === sketch.cseq;
+    const request = isAsSketched ? sketch.request : this.request(call, side, cseq, PURPOSE.bye, headers);
+    return this.bye(call, request, side) !== 'no_way';
+  }
+
+  private hasRoom(first: OwnRequest | null, second: OwnRequest | null): boolean {
+    const bytes = first?.text.length ?? 0;
+    const others = second?.text.length ?? 0;
+    if (bytes + others === 0) return true;
+    return bytes === 0 ? this.sender.hasRoomFor(others, 0) : this.sender.hasRoomFor(bytes, others);
+  }
+
+  /** Sends a BYE that is owed; one that cannot be sent is owed no longer, one without memory for it is. */
+  private bye(call: Call, request: OwnRequest | null, side: number): Sent {
+    const { callId, generation, index } = call;
+    const sent = this.send(request);
+    if (sent === 'no_room') this.owe(index, generation, side);
+    if (sent !== 'no_way') return sent;
+    this.log.warn('bye_not_sent', { record: index, side, call_id: callId });
+    this.desk.native.dialogByeAnswered(index, generation, side);
+    return sent;
+  }
+
+  private send(request: OwnRequest | null): Sent {
+    const sent = request === null ? 'no_way' : this.sender.send(request);
+    if (sent === 'sent') this.desk.native.count(COUNTERS.byesSent, 1);
+    return sent;
+  }
+
+  private request(
+    call: Call,
+    side: number,
+    cseq: number,
+    purpose: number,
+    headers: string,
+  ): OwnRequest | null {
+    return cseq === 0 ? null : requestWithin(call, side, 'BYE', { cseq, purpose, headers });
   }
 
   private headersTo(side: number, headers: string): string {
@@ -243,6 +334,11 @@ export class Ending {
     x[record.A_FLAGS_SET] = flagOf(side);
     return records.change(index, generation) === STATUS.ok;
   }
+}
+
+/** The mark of a side whose BYE nobody sends yet. */
+function unsentOf(side: number): number {
+  return side === TO_CALLER ? record.MARK_BYE_TO_CALLER_UNSENT : record.MARK_BYE_TO_CALLEE_UNSENT;
 }
 
 function flagOf(side: number): number {

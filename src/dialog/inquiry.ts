@@ -55,7 +55,7 @@ export class Inquiry {
         contentType,
         body: bytes,
       });
-      reached = request !== null && this.sender.send(request) && reached;
+      reached = request !== null && this.sender.send(request) === 'sent' && reached;
     }
     return reached;
   }

@@ -129,7 +129,8 @@ export class KeepAlive {
       purpose: PURPOSE.probe,
       headers: side === TO_CALLEE ? this.params.lreq_callee_headers : '',
     });
-    if (request !== null && this.sender.send(request)) this.desk.native.count(COUNTERS.probesSent, 1);
+    if (request !== null && this.sender.send(request) === 'sent')
+      this.desk.native.count(COUNTERS.probesSent, 1);
     else this.log.warn('probe_not_sent', { record: index, side, call_id: call.callId });
   }
 

@@ -12,6 +12,8 @@ import type { Refer } from './refer.js';
 
 /** "Server internal error": among others, what a UA answers to a number that is too low.  [RFC 3261 12.2.2] */
 const NUMBER_TOO_LOW = 500;
+/** The Sender's word, where no answer came, for a request that did not leave for want of memory. */
+const NO_MEMORY = 500;
 
 export class OwnAnswers {
   private readonly x: Uint32Array;
@@ -49,10 +51,12 @@ export class OwnAnswers {
         if (code === NUMBER_TOO_LOW && message !== null) {
           if (this.ending.again(index, generation, side, addedHeaders(this.storedRequest()))) return;
         }
-        this.ending.answered(message, code, index, generation, side);
+        if (this.isUnsent(message, code)) this.ending.owe(index, generation, side);
+        else this.ending.answered(message, code, index, generation, side);
         return;
       case PURPOSE.byeAgain:
-        this.ending.answered(message, code, index, generation, side);
+        if (this.isUnsent(message, code)) this.ending.owe(index, generation, side);
+        else this.ending.answered(message, code, index, generation, side);
         return;
       case PURPOSE.probe:
         this.keepAlive.answered(message !== null, code, index, generation, side);
@@ -67,6 +71,11 @@ export class OwnAnswers {
         this.bridge.referAnswered(this.storedRequest());
         return;
     }
+  }
+
+  /** It never left: there was no memory when its way was known. */
+  private isUnsent(message: Message | null, code: number): boolean {
+    return message === null && code === NO_MEMORY;
   }
 }
 

@@ -72,15 +72,20 @@ export interface Owners {
   endEarly(index: number, generation: number): void;
 }
 
+/**
+ * What became of a request of our own: it is on its way; there is no memory or no place for it now, later there may be;
+ * or it cannot be sent at all, for want of a way or because its text is none.
+ */
+export type Sent = 'sent' | 'no_room' | 'no_way';
+
 /** Sends requests of our own; the proxy core. */
 export interface Sender {
-  /**
-   * Makes a client transaction and sends.  False: there is no room or no way, and nothing is left behind.  Outside of a
-   * batch or tick the shard has to flush.
-   */
-  send(request: OwnRequest): boolean;
+  /** Makes a client transaction and sends; else nothing is left behind.  Outside of a batch or tick the shard has to flush. */
+  send(request: OwnRequest): Sent;
   /** Whether there is room for `n` more client transactions. */
   hasRoom(n: number): boolean;
+  /** Whether a request of so many bytes finds a transaction and memory, and a second one beside it unless that has none. */
+  hasRoomFor(firstBytes: number, secondBytes: number): boolean;
   /** So many fresh requests wait for their answers that ends which can wait had better do so; left out: never. */
   isBusy?(): boolean;
   /** Ends an unanswered INVITE: CANCEL to its branches, `code reason` upstream.  False: it is gone, or answered. */

@@ -50,7 +50,7 @@ export class Refer {
     if (call === null || !this.sender.hasRoom(1)) return false;
     const cseq = records.takeCSeq(index, generation, side);
     const request = cseq === 0 ? null : requestWithin(call, side, method, { cseq, purpose, headers });
-    return request !== null && this.sender.send(request);
+    return request !== null && this.sender.send(request) === 'sent';
   }
 }
 

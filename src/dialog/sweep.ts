@@ -116,7 +116,7 @@ export class Sweep {
       else if ((x[D_MARKS]! & record.MARK_BYE_AWAITED) !== 0) this.awaitBye(index, generation, age);
       // Those of a process before have their transactions, or the mark.
       else if (x[D_BYE_OWED] !== 0 && Math.min(age, now - this.since) > this.owedSeconds)
-        this.ending.sendOwed(index, generation);
+        this.ending.sendForgotten(index, generation);
       return;
     }
     if (state <= EARLY && x[D_HOLDS] === 1 && now - x[D_INIT_TS]! > this.earlySeconds)
@@ -132,15 +132,20 @@ export class Sweep {
     if (records.change(index, generation) === STATUS.ok) this.desk.letGo(index, generation);
   }
 
-  /** Claimed by a process that died before these BYEs were under way. */
+  /** Claimed, but these BYEs are not under way: their process died, or there was no memory. */
   private sendByes(index: number, generation: number): void {
     const { records, x } = this.desk;
     const unsent = x[D_MARKS]! & UNSENT;
     const toCaller = (unsent & record.MARK_BYE_TO_CALLER_UNSENT) !== 0 ? TO_CALLER : 0;
     const toCallee = (unsent & record.MARK_BYE_TO_CALLEE_UNSENT) !== 0 ? TO_CALLEE : 0;
-    if (!this.ending.sendOwed(index, generation, toCaller | toCallee)) return;
+    const left = this.ending.sendOwed(index, generation, toCaller | toCallee);
+    const sent =
+      unsent &
+      ~((left & TO_CALLER) !== 0 ? record.MARK_BYE_TO_CALLER_UNSENT : 0) &
+      ~((left & TO_CALLEE) !== 0 ? record.MARK_BYE_TO_CALLEE_UNSENT : 0);
+    if (sent === 0) return;
     records.beginChange(record.CHANGE_MARKS, DELETED);
-    x[record.A_MARKS_CLEAR] = UNSENT;
+    x[record.A_MARKS_CLEAR] = sent;
     records.change(index, generation);
   }
 

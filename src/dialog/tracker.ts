@@ -172,7 +172,12 @@ const COOKIE_TOLD_BYTES_MAX = 64;
 const COOKIE_ROOM_BYTES = 64;
 
 /** Without a proxy there is no way out. */
-const NOBODY: Sender = { send: () => false, hasRoom: () => false, endInvite: () => false };
+const NOBODY: Sender = {
+  send: () => 'no_way',
+  hasRoom: () => false,
+  hasRoomFor: () => false,
+  endInvite: () => false,
+};
 
 export class DialogTracker implements Owners {
   readonly records: Records;

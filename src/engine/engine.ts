@@ -140,6 +140,7 @@ export class DialogEngine {
       sender: {
         send: (request) => this.outbox.send(request),
         hasRoom: (n) => this.outbox.hasRoom(n),
+        hasRoomFor: (first, second) => this.outbox.hasRoomFor(first, second),
         endInvite: (index, generation, code, reason) =>
           this.outbox.endInvite(index, generation, code, reason),
       },

@@ -4,7 +4,7 @@
  * They leave when the engine has done with what is in hand, so that an answer may be given at once.  A request holds its
  * dialog until it is answered; without an answer it counts as timed out.
  */
-import type { OwnRequest, Sender } from '../dialog/ports.js';
+import type { OwnRequest, Sender, Sent } from '../dialog/ports.js';
 import type { DialogTracker } from '../dialog/tracker.js';
 import { type Shard, STATUS } from '../memory/addon.js';
 import {
@@ -105,10 +105,15 @@ export class Outbox implements Sender {
     return this.hands.send !== undefined && this.waiting.size + n <= REQUESTS_MAX;
   }
 
-  send({ method, text, nextHop, socket, index, generation, side, purpose }: OwnRequest): boolean {
+  hasRoomFor(_firstBytes: number, secondBytes: number): boolean {
+    return this.hasRoom(secondBytes === 0 ? 1 : 2);
+  }
+
+  send({ method, text, nextHop, socket, index, generation, side, purpose }: OwnRequest): Sent {
     const { send } = this.hands;
-    if (send === undefined || !this.hasRoom(1)) return false;
-    if (index !== 0 && this.native.dialogHold(index, generation) !== STATUS.ok) return false;
+    if (send === undefined) return 'no_way';
+    if (!this.hasRoom(1)) return 'no_room';
+    if (index !== 0 && this.native.dialogHold(index, generation) !== STATUS.ok) return 'no_way';
     const id = this.nextId();
     const due = this.native.nowBootSeconds() + ANSWER_SECONDS_MAX;
     this.waiting.set(id, { index, generation, side, purpose, due, text });
@@ -118,7 +123,7 @@ export class Outbox implements Sender {
       const dialog = this.addressOf(index, generation);
       send({ id, method, text, nextHop, socket: name, dialog, side });
     });
-    return true;
+    return 'sent';
   }
 
   /** The engine's INVITEs are named by their dialogs. */

@@ -235,6 +235,8 @@ export type Shard = {
   transactionSendReply(): number;
   /** How many more requests of our own have a record; the last fifth is left to those from outside. */
   transactionRoom(): number;
+  /** 1: a request of our own of this length finds room, and one of the second length beside it unless that is 0. */
+  transactionHasRoom(firstBytes: number, secondBytes: number): number;
   /** Copies the stored request (or branch n's stored reply, or the branch's whole outgoing copy) into M at `offset`
    *  (at most `room` bytes); its length, or 0. */
   transactionRequest(offset: number, room: number): number;

@@ -118,6 +118,8 @@ const ROOM_BYTES = 72 * 1024;
 const FRESH_MAX = 1_024;
 /** What is asked for while an answer is told, and what is asked for because of that. */
 const DEPTH_MAX = 4;
+/** Told as the final answer of a request that never left, for there was no memory when its way was known. */
+const NO_MEMORY = 500;
 /** Branch number in the Via of an ACK for a 2xx: no request has so many branches of our own.  [13.2.2.4] */
 const ACK_BRANCH = 15;
 /** Stands where our Via will be, so that the request can be parsed. */
@@ -137,6 +139,9 @@ export type OwnRequest = {
   readonly side: number;
   readonly purpose: number;
 };
+
+/** What became of it; dialog/ports.ts says what each means. */
+export type Sent = 'sent' | 'no_room' | 'no_way';
 
 export class OwnRequests {
   private readonly w: Workspace;
@@ -191,15 +196,20 @@ export class OwnRequests {
 
   // -- what the dialog room asks for ---------------------------------------------------------------------------------
 
-  /** Sends a request in a client transaction of its own.  False: it cannot be sent, and nothing is left of it. */
-  send(request: OwnRequest): boolean {
-    if (this.isMaking) return false;
+  /** Sends a request in a client transaction of its own; or nothing is left of it. */
+  send(request: OwnRequest): Sent {
+    if (this.isMaking) return 'no_room';
     this.isMaking = true;
+    let sent: Sent = 'no_room';
     try {
-      return this.apart(() => this.begin(request));
+      this.apart(() => {
+        sent = this.begin(request);
+        return true;
+      });
     } finally {
       this.isMaking = false;
     }
+    return sent;
   }
 
   /** Whether `n` more transactions find room. */
@@ -210,6 +220,14 @@ export class OwnRequests {
   /** Whether an INVITE is being ended, in the midst of whatever else. */
   get endsInvite(): boolean {
     return this.isEnding;
+  }
+
+  /** Whether a request of so many bytes finds room, records and memory, and a second one unless that has none. */
+  hasRoomFor(firstBytes: number, secondBytes: number): boolean {
+    if (this.isMaking || this.depth >= DEPTH_MAX) return false;
+    const via = VIA_TO_COME.length;
+    const second = secondBytes === 0 ? 0 : secondBytes + via;
+    return this.w.native.transactionHasRoom(firstBytes + via, second) !== 0;
   }
 
   /** As many answers are awaited as can be taken in without others waiting for it. */
@@ -281,19 +299,19 @@ export class OwnRequests {
 
   // -- sending -------------------------------------------------------------------------------------------------------
 
-  private begin(asked: OwnRequest): boolean {
+  private begin(asked: OwnRequest): Sent {
     const { w, message } = this;
     const x = w.x;
     const lineEnd = asked.text.indexOf('\r\n') + 2;
-    if (lineEnd < 2) return false;
+    if (lineEnd < 2) return 'no_way';
     const text = asked.text.slice(0, lineEnd) + VIA_TO_COME + asked.text.slice(lineEnd);
-    if (!this.read(text)) return false;
+    if (!this.read(text)) return 'no_way';
     const request = this.script.hasLocalRequest ? this.routed(asked) : asked;
-    if (request === null) return false;
+    if (request === null) return 'no_way';
     const status = this.hop.findText(w, this.resolver, request.socket, request.nextHop);
-    if (status > HOP_UNKNOWN_NAME) return false;
+    if (status > HOP_UNKNOWN_NAME) return 'no_way';
     const { index, generation } = request;
-    if (index !== 0 && w.native.dialogHold(index, generation) !== STATUS_OK) return false;
+    if (index !== 0 && w.native.dialogHold(index, generation) !== STATUS_OK) return 'no_way';
     x[X_ARGS] = 0;
     x[X_ARGS + 1] = 0;
     x.fill(0, T_INDEX, T_INDEX + HEAD_WORDS);
@@ -313,13 +331,14 @@ export class OwnRequests {
     if (w.native.transactionCreate(message.at, message.length, isUp) !== STATUS_OK) {
       if (index !== 0) w.native.dialogDrop(index, generation);
       w.count(COUNTERS.noMemory);
-      return false;
+      return 'no_room';
     }
     if (status === HOP_FOUND) {
       if (!this.addBranch()) {
         if (index !== 0) w.native.dialogDrop(index, generation);
         w.native.transactionFree(x[T_INDEX]!);
-        return false;
+        w.count(COUNTERS.noMemory);
+        return 'no_room';
       }
     } else {
       x[T_FLAGS] = T_SUSPENDED;
@@ -327,7 +346,7 @@ export class OwnRequests {
       this.askForName(x[T_INDEX]!, x[T_GENERATION]!, request);
     }
     w.native.transactionStore();
-    return true;
+    return 'sent';
   }
 
   /** The request as tm:local-request leaves it, read again; null: dropped, or no request any more. */
@@ -434,8 +453,8 @@ export class OwnRequests {
     const status = this.hop.findText(w, this.resolver, request.socket, request.nextHop);
     x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
     x[T_ROUTE_DUE] = 0;
-    const isSent = status === HOP_FOUND && w.parkRequest('localRequest', this.message) && this.addBranch();
-    if (!isSent) this.conclude(null, 503);
+    if (status !== HOP_FOUND || !w.parkRequest('localRequest', this.message)) this.conclude(null, 503);
+    else if (!this.addBranch()) this.conclude(null, NO_MEMORY);
     w.native.transactionStore();
   }
 

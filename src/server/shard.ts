@@ -145,6 +145,7 @@ export class ShardCore implements ShardPort {
       sender: {
         send: (request) => this.core.own.send(request),
         hasRoom: (n) => this.core.own.hasRoom(n),
+        hasRoomFor: (first, second) => this.core.own.hasRoomFor(first, second),
         isBusy: () => this.core.own.isBusy,
         endInvite: (index, generation, code, reason) =>
           this.core.own.endInvite(index, generation, code, reason),

@@ -541,7 +541,7 @@ class Player {
     const agent = world.agent(name);
     const shard = world.shardOf(this.#call);
     this.#ownRequests += 1;
-    const isSent = shard.core.own.send({
+    const sent = shard.core.own.send({
       method,
       text: [
         `${method} ${agent.contact} SIP/2.0`,
@@ -558,7 +558,7 @@ class Player {
       side: 2,
       purpose: FLOW_PURPOSE,
     });
-    assert.equal(isSent, words.at(-1) !== 'refused', 'sent');
+    assert.equal(sent === 'sent', words.at(-1) !== 'refused', sent);
     shard.flush();
   }
 

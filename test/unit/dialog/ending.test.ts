@@ -3,6 +3,8 @@ import { describe, test } from 'vitest';
 import { DLGCB } from '../../../dist/dialog/callbacks.js';
 import { BOTH_SIDES } from '../../../dist/dialog/ending.js';
 import { TO_CALLEE, TO_CALLER } from '../../../dist/dialog/requests.js';
+import { STATUS } from '../../../dist/memory/addon.js';
+import * as words from '../../../dist/memory/words.js';
 import { constant } from '../../../dist/memory/words.js';
 import { assertNothingLeft, inWorld, type World } from './world.js';
 
@@ -145,6 +147,90 @@ describe('a call that is ended from here [spec 4.2]', () => {
       world.reply(invite, 180);
       assert.equal(end(world), 'ended');
       assert.equal(world.sent.length, 0);
+    }));
+});
+
+describe('memory runs out', () => {
+  /** Takes all of the segment's memory; what frees it again. */
+  function fill(world: World): () => void {
+    const { memory, native, x } = world;
+    const place = memory.parked[0]!;
+    const taken: number[] = [];
+    for (const bytes of [60_000, 2_000, 400, 150, 20]) {
+      x[words.X_ARGS] = x[words.X_ARGS + 1] = 0;
+      while (native.transactionCreate(place.at, bytes, 1) === STATUS.ok) taken.push(x[words.T_INDEX]!);
+    }
+    assert.ok(native.transactionRoom() >= 2, 'records are left');
+    return () => {
+      for (const index of taken) native.transactionFree(index);
+    };
+  }
+
+  test('no call is ended without memory for its BYEs; with it both leave', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      const free = fill(world);
+      assert.equal(end(world), 'no_room');
+      assert.equal(end(world, TO_CALLEE), 'no_room');
+      assert.deepEqual([world.dialog().state, world.sent.length], [4, 0]);
+      free();
+      assert.equal(end(world), 'ended');
+      assert.deepEqual(sent(world), ['BYE a1 1', 'BYE b2 8']);
+      world.end(invite);
+      world.answerOwn(0, 200);
+      world.answerOwn(1, 200);
+      assertNothingLeft(world, before);
+    }));
+
+  test('a call whose time is over stays due until there is memory', () =>
+    inWorld(['dialog:default_timeout=20', 'dialog:send_bye=1'], (world) => {
+      const before = world.usage();
+      world.end(world.answered());
+      const free = fill(world);
+      world.wait(25, 5);
+      assert.deepEqual([world.dialog().state, world.sent.length], [4, 0]);
+      free();
+      world.wait(1, 5);
+      assert.equal(world.sent.length, 2);
+      world.answerOwn(0, 200);
+      world.answerOwn(1, 200);
+      assertNothingLeft(world, before);
+    }));
+
+  for (const lacking of [[TO_CALLER], [TO_CALLEE], [TO_CALLER, TO_CALLEE]]) {
+    test(`sides ${lacking} lack it after all: they are owed their BYE until there is some`, () =>
+      inWorld([], (world) => {
+        const before = world.usage();
+        const invite = world.answered();
+        for (const side of lacking) world.lacksMemory.add(side);
+        assert.equal(end(world), 'ended');
+        assert.equal(world.sent.length, 2 - lacking.length);
+        world.end(invite);
+        for (let n = 0; n < world.sent.length; n++) world.answerOwn(n, 200);
+        world.wait(3, 5);
+        assert.deepEqual([world.states(), world.sent.length], [[5], 2 - lacking.length]);
+        world.lacksMemory.clear();
+        world.wait(1, 5);
+        assert.deepEqual(world.sent.map(({ side }) => side).sort(), [TO_CALLER, TO_CALLEE]);
+        for (let n = 2 - lacking.length; n < 2; n++) world.answerOwn(n, 200);
+        assertNothingLeft(world, before);
+      }));
+  }
+
+  test('a BYE that waited for a name and found no memory then is sent later', () =>
+    inWorld([], (world) => {
+      const before = world.usage();
+      const invite = world.answered();
+      end(world);
+      world.end(invite);
+      world.answerOwn(0, 200);
+      world.lostForMemory(1);
+      assert.deepEqual(world.states(), [5]);
+      world.wait(1, 5);
+      assert.deepEqual(sent(world), ['BYE a1 1', 'BYE b2 8', 'BYE b2 9']);
+      world.answerOwn(2, 200);
+      assertNothingLeft(world, before);
     }));
 });
 
@@ -351,12 +437,16 @@ describe('a BYE that a dead worker left owed', () => {
     inWorld([], (world) => {
       world.answered();
       claimed(world);
-      world.sendRoom = 1;
+      world.sendRoom = 0;
       world.wait(90);
       assert.equal(world.sent.length, 0);
+      world.sendRoom = 1;
+      world.wait(10);
+      assert.equal(world.sent.length, 1);
       world.sendRoom = 2;
       world.wait(10);
       assert.equal(world.sent.length, 2);
+      assert.notEqual(world.sent[0]!.side, world.sent[1]!.side);
     }));
 
   test('is not sent again while it is on its way', () =>

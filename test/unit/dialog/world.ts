@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, defaultConfig } from '../../../dist/config/load.js';
 import type { DialogHandle, DialogView } from '../../../dist/dialog/dialog.js';
-import type { LogFields, OwnRequest } from '../../../dist/dialog/ports.js';
+import type { LogFields, OwnRequest, Sent } from '../../../dist/dialog/ports.js';
 import { profileDefinitions } from '../../../dist/dialog/profile.js';
 import { DialogReader } from '../../../dist/dialog/reader.js';
 import { DialogTracker } from '../../../dist/dialog/tracker.js';
@@ -88,6 +88,8 @@ export class World {
   sendRoom = 1000;
   /** Sides that cannot be reached. */
   readonly unreachable = new Set<number>();
+  /** Sides whose requests find no memory though there seemed to be some. */
+  readonly lacksMemory = new Set<number>();
   /** INVITEs ended by us: "code reason". */
   readonly endedInvites: string[] = [];
   private readonly ownTransactions: Transaction[] = [];
@@ -167,6 +169,8 @@ export class World {
       sender: {
         send: (request) => this.sendOwn(request),
         hasRoom: (n) => this.sendRoom >= n,
+        hasRoomFor: (first, second) =>
+          this.sendRoom >= (second === 0 ? 1 : 2) && this.native.transactionHasRoom(first, second) !== 0,
         endInvite: (index, generation, code, reason) => this.endInvite({ index, generation }, code, reason),
       },
       walk: { owner: 0, next: (cursor) => addon.nextDialog(this.segment, cursor) },
@@ -327,10 +331,11 @@ export class World {
 
   // ---- requests of our own -----------------------------------------------------------------------------------------
 
-  private sendOwn(request: OwnRequest): boolean {
-    if (this.sendRoom === 0 || this.unreachable.has(request.side)) return false;
+  private sendOwn(request: OwnRequest): Sent {
+    if (this.unreachable.has(request.side)) return 'no_way';
+    if (this.sendRoom === 0 || this.lacksMemory.has(request.side)) return 'no_room';
     const { index, generation } = request;
-    if (index !== 0 && this.native.dialogHold(index, generation) !== STATUS.ok) return false;
+    if (index !== 0 && this.native.dialogHold(index, generation) !== STATUS.ok) return 'no_way';
     const kept = this.x.slice(words.T_INDEX, words.T_INDEX + constant('HeadWords'));
     const transaction = this.transaction(this.message(withVia(request.text)));
     this.x[words.T_DIALOG_INDEX] = index;
@@ -342,7 +347,7 @@ export class World {
     this.sendRoom -= 1;
     this.sent.push(request);
     this.ownTransactions.push(transaction);
-    return true;
+    return 'sent';
   }
 
   private endInvite(transaction: Transaction, code: number, reason: string): boolean {
@@ -360,6 +365,14 @@ export class World {
     this.load(transaction);
     if (code === 0) this.tracker.ownAnswer(null, 408);
     else this.tracker.ownAnswer(this.message({ to: 'b2', method, code, ...parts }), code);
+    this.end(transaction);
+  }
+
+  /** The nth request of our own never left: there was no memory when its way was known. */
+  lostForMemory(n: number): void {
+    const transaction = this.ownTransactions[n]!;
+    this.load(transaction);
+    this.tracker.ownAnswer(null, 500);
     this.end(transaction);
   }
 
