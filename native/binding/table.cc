@@ -324,6 +324,12 @@ Napi::Value next_dialog(const Napi::CallbackInfo& info) {
                            open ? Table(*open->segment, kMainThread).next(number_at(info, 1)) : 0);
 }
 
+Napi::Value next_ended_dialog(const Napi::CallbackInfo& info) {
+  const auto open = segment_of(info);
+  return Napi::Number::New(info.Env(),
+                           open ? Table(*open->segment, kMainThread).next_ended(number_at(info, 1)) : 0);
+}
+
 Napi::Value find_call(const Napi::CallbackInfo& info) {
   const auto open = segment_of(info);
   const std::string call_id = info[1].ToString().Utf8Value(), tag = info[2].ToString().Utf8Value();
@@ -379,6 +385,7 @@ void register_table(ShardBuilder& builder) {
 void export_table(Napi::Env env, Napi::Object exports) {
   exports.Set("snapshot", Napi::Function::New(env, snapshot, "snapshot"));
   exports.Set("nextDialog", Napi::Function::New(env, next_dialog, "nextDialog"));
+  exports.Set("nextEndedDialog", Napi::Function::New(env, next_ended_dialog, "nextEndedDialog"));
   exports.Set("findCall", Napi::Function::New(env, find_call, "findCall"));
   exports.Set("audit", Napi::Function::New(env, audit, "audit"));
 }

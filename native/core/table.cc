@@ -970,6 +970,14 @@ bool Table::next_unanswered(std::uint32_t owner, std::uint32_t cursor, Words out
   return false;
 }
 
+std::uint32_t Table::next_ended(std::uint32_t cursor) const noexcept {
+  const std::uint32_t last = segment_->dialogs().carved();
+  std::uint32_t looks = 0;
+  for (std::uint32_t index = std::max(cursor, 1u); index <= last; ++index)
+    if (peek(segment_->dialog(index).state) == kDeleted || ++looks == kEndedLooksMax) return index;
+  return 0;
+}
+
 std::uint32_t Table::advance(std::uint32_t owner, std::uint32_t now_boot,
                              std::span<DialogHandle> out) noexcept {
   if (owner >= segment_->owners()) return 0;

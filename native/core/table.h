@@ -106,6 +106,7 @@ inline constexpr std::uint32_t kVariablesMax = 255;
 inline constexpr std::uint32_t kMembersMax = 65535;  // memberships of one dialog
 /// Dialogs of one Call-ID (all forks of a call and what a loop makes of it): each new one walks the others.
 inline constexpr std::uint32_t kSameCallIdMax = 256;
+inline constexpr std::uint32_t kEndedLooksMax = 16'384;  // records passed over by one next_ended()
 inline constexpr std::uint32_t kNextLooksMax = 256;  // free records passed over by one next()
 inline constexpr std::size_t kSnapshotBytesMax =
     128 * 1024;  // enough for texts, all variables and 64 memberships
@@ -278,6 +279,10 @@ class Table {
   [[nodiscard]] std::uint32_t next(std::uint32_t cursor) const noexcept;
   /// Loads the first unanswered dialog of `owner`'s from number `cursor` on; false: there is none.
   [[nodiscard]] bool next_unanswered(std::uint32_t owner, std::uint32_t cursor, Words out) noexcept;
+
+  /// The next record index >= `cursor` that has ended and is still kept; else as next(), after kEndedLooksMax
+  /// others.  Any thread.
+  [[nodiscard]] std::uint32_t next_ended(std::uint32_t cursor) const noexcept;
 
   /// At most `out.size()` dialogs of `owner` whose deadline is past (each as index, generation).  A dialog
   /// stays due until it is ended or its deadline is moved: it comes again with the next second, so nobody

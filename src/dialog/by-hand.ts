@@ -15,15 +15,18 @@ import {
   TEXT_CALLER_SOURCE,
 } from './dialog.js';
 import { hasOneContact } from './leg.js';
-import { CONFIRMED_NO_ACK, DELETED, UNCONFIRMED } from './machine.js';
+import type { Lifetime } from './lifetime.js';
+import { CONFIRMED, CONFIRMED_NO_ACK, DELETED, UNCONFIRMED } from './machine.js';
 import * as record from './record.js';
 
 export class ByHand {
   private readonly desk: Desk;
+  private readonly lifetime: Lifetime;
   private readonly observedSource: (message: Message) => string;
 
-  constructor(desk: Desk, observedSource: (message: Message) => string) {
+  constructor(desk: Desk, lifetime: Lifetime, observedSource: (message: Message) => string) {
     this.desk = desk;
+    this.lifetime = lifetime;
     this.observedSource = observedSource;
   }
 
@@ -40,20 +43,33 @@ export class ByHand {
       let fields = record.CHANGE_STATE | record.CHANGE_FLAGS;
       if (to === DELETED) fields |= record.CHANGE_END_TS;
       if (isUp && x[D_START_TS] === 0) fields |= record.CHANGE_START_TS;
-      // A call that is up has a deadline, or nobody would ever end it.
-      if (isUp && x[D_DUE] === 0) fields |= record.CHANGE_DUE;
-      const due = native.nowBootSeconds() + x[D_LIFETIME]!;
+      const due = this.dueIn(from, to);
+      if (due !== x[D_DUE]) fields |= record.CHANGE_DUE;
       records.beginChange(fields, from);
       x[record.A_STATE] = to;
       x[record.A_DUE] = due;
       x[record.A_START_TS] = native.nowUnixSeconds();
       x[record.A_END_TS] = native.nowUnixSeconds();
       x[record.A_FLAGS_SET] = record.FLAG_CHANGED;
+      if ((fields & record.CHANGE_DUE) !== 0) records.forgetSavedDue();
       const status = records.change(index, generation);
       if (status !== STATUS.conflict) return status === STATUS.ok;
       if (!records.load(index, generation)) return false;
     }
     return false;
+  }
+
+  /**
+   * The deadline of the dialog in hand in its new state, as if it had come there by itself: without an ACK the patience for
+   * it, with one the lifetime.  One that was up and is not any more has no INVITE transaction that would end it.
+   */
+  private dueIn(from: number, to: number): number {
+    const { native, x } = this.desk;
+    const now = native.nowBootSeconds();
+    if (to === CONFIRMED_NO_ACK) return this.lifetime.dueAtAnswer(now, x[D_LIFETIME]!);
+    if (to === CONFIRMED) return this.lifetime.dueAtRefresh(now, x[D_LIFETIME]!);
+    if (to === DELETED || from < CONFIRMED_NO_ACK) return x[D_DUE]!;
+    return this.lifetime.dueWithoutTransaction(now);
   }
 
   /** The Contact of the message is where its sender is reached: the side that sends in `direction` of the dialog in hand. */

@@ -15,6 +15,7 @@ import {
   D_BYE_OWED,
   D_CALLEE_CSEQ,
   D_CALLER_CSEQ,
+  D_ENTRY,
   D_FLAGS,
   D_MARKS,
   D_PROPERTIES,
@@ -27,7 +28,7 @@ import type { Message } from '../sip/message.js';
 import type { Desk } from './desk.js';
 import { ENDED_BY_BYE, EXPIRED, EXPIRED_WITH_BYE } from './effects.js';
 import { CONFIRMED_NO_ACK, DELETED } from './machine.js';
-import type { DialogLog, Owners, OwnRequest, Sender, Sent } from './ports.js';
+import type { DialogLog, Elsewhere, Owners, OwnRequest, Sender, Sent } from './ports.js';
 import { PURPOSE } from './purposes.js';
 import * as record from './record.js';
 import { type Call, requestWithin, TO_CALLEE, TO_CALLER } from './requests.js';
@@ -74,15 +75,24 @@ export class Ending {
   private readonly desk: Desk;
   private readonly sender: Sender;
   private readonly owners: Owners;
+  private readonly elsewhere: Elsewhere | null;
   private readonly params: EndingParams;
   private readonly log: DialogLog;
   /** Ended calls whose BYEs were sent once more, by record: their generation. */
   private readonly resent = new Map<number, number>();
 
-  constructor(desk: Desk, sender: Sender, owners: Owners, params: EndingParams, log: DialogLog) {
+  constructor(
+    desk: Desk,
+    sender: Sender,
+    owners: Owners,
+    elsewhere: Elsewhere | null,
+    params: EndingParams,
+    log: DialogLog,
+  ) {
     this.desk = desk;
     this.sender = sender;
     this.owners = owners;
+    this.elsewhere = elsewhere;
     this.params = params;
     this.log = log;
   }
@@ -99,7 +109,13 @@ export class Ending {
     if (state === DELETED) return this.endOther(index, generation, sides, headers);
     if (state >= CONFIRMED_NO_ACK)
       return this.claim(index, generation, REASON_COMMAND, sides, ENDED_BY_BYE, headers);
-    return this.endUnanswered(index);
+    const { elsewhere } = this;
+    const entry = x[D_ENTRY]!;
+    if (elsewhere === null || this.desk.native.ownerOf(entry) === elsewhere.owner)
+      return this.endUnanswered(index);
+    if (!elsewhere.owners.hasRoom(entry)) return 'no_room';
+    elsewhere.owners.endUnanswered(index, generation);
+    return 'ended';
   }
 
   /** The lifetime of an answered call is over: it ends, with BYEs if it was to. */
@@ -124,6 +140,11 @@ export class Ending {
     records.beginChange(record.CHANGE_FLAGS, DELETED);
     x[record.A_FLAGS_SET] = record.FLAG_HAS_BYE;
     if (records.change(index, generation) === STATUS.ok) this.owners.byeAnswered(index, generation, message);
+  }
+
+  /** As many answers to BYEs are awaited as is good for the others. */
+  get isBusy(): boolean {
+    return this.sender.isBusy?.() === true;
   }
 
   /** The number of a BYE was too low for that side: once more with the next.  False: it was not sent. */

@@ -45,10 +45,14 @@ export class Lifetime {
     return nowBoot + lifetimeSeconds;
   }
 
-  /** Deadline after dlg_set_timeout in state 3 or 4; `sinceAnswerSeconds` have passed since the 2xx. */
+  /**
+   * Deadline after dlg_set_timeout in state 3 or 4; `sinceAnswerSeconds` have passed since the 2xx.
+   *
+   * Without an ACK no lifetime, however long, goes beyond the patience for it: where that is over the call ends now.
+   */
   dueAtSet(state: number, nowBoot: number, lifetimeSeconds: number, sinceAnswerSeconds: number): number {
     if (state !== CONFIRMED_NO_ACK) return nowBoot + lifetimeSeconds;
-    const patience = Math.max(this.noAckSeconds() - Math.max(sinceAnswerSeconds, 0), 1);
+    const patience = Math.max(this.noAckSeconds() - Math.max(sinceAnswerSeconds, 0), 0);
     return nowBoot + Math.min(lifetimeSeconds, patience);
   }
 

@@ -70,7 +70,12 @@ export interface Owners {
   timeoutRoute(index: number, generation: number): void;
   /** An unanswered call's time is over. */
   endEarly(index: number, generation: number): void;
+  /** Somebody ends a call that was not answered yet when they looked: its INVITE's transaction is its owner's alone. */
+  endUnanswered(index: number, generation: number): void;
 }
+
+/** Dialogs of other shards, which scripts may end but only their owners may speak of. */
+export type Elsewhere = { readonly owner: number; readonly owners: Owners };
 
 /**
  * What became of a request of our own: it is on its way; there is no memory or no place for it now, later there may be;

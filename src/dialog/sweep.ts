@@ -3,7 +3,8 @@
  *
  * Every dialog has something that ends it: its INVITE transaction while it is not answered, its deadline while it is up,
  * the transactions that hold it afterwards.  Where that something is gone, age decides.  A few records are looked at
- * with each tick, round and round; only the owner of a dialog ends it.  [spec 3.5]
+ * with each tick, round and round; those that have ended, for they may owe a BYE, first of all and then every second.
+ * Only the owner of a dialog ends it.  [spec 3.5]
  */
 import { STATUS } from '../memory/addon.js';
 import {
@@ -34,6 +35,9 @@ const LATE_SECONDS = 20;
 /** Records looked at with each tick of 10 ms; the first round, after a start, goes faster. */
 const LOOKS_PER_TICK = 4;
 const FIRST_LOOKS_PER_TICK = 128;
+/** Ended ones that are looked at with a tick, and all records that are passed over on the way to them. */
+const ENDED_LOOKS_PER_TICK = 128;
+const ENDED_PASSED_PER_TICK = 32_768;
 
 const UNSENT = record.MARK_BYE_TO_CALLER_UNSENT | record.MARK_BYE_TO_CALLEE_UNSENT;
 
@@ -43,6 +47,8 @@ export type Walk = {
   readonly owner: number;
   /** The next record in use from `cursor` on, or the last of many free ones passed over; 0: none. */
   readonly next: (cursor: number) => number;
+  /** The same of those that have ended. */
+  readonly nextEnded: (cursor: number) => number;
 };
 
 export class Sweep {
@@ -60,6 +66,10 @@ export class Sweep {
   private readonly log: DialogLog;
   private cursor = 1;
   private looksPerTick = FIRST_LOOKS_PER_TICK;
+  private endedCursor = 1;
+  private isFirstRound = true;
+  /** When ended ones were looked at last. */
+  private endedAt = 0;
 
   constructor(
     desk: Desk,
@@ -83,7 +93,13 @@ export class Sweep {
     this.log = log;
   }
 
+  /** What a process before owes is not all found yet: the next tick should come soon. */
+  get isBehind(): boolean {
+    return this.isFirstRound;
+  }
+
   tick(): void {
+    this.tickEnded();
     for (let looks = 0; looks < this.looksPerTick; looks++) {
       const index = this.walk.next(this.cursor);
       this.cursor = index + 1;
@@ -92,6 +108,23 @@ export class Sweep {
         return;
       }
       this.look(index);
+    }
+  }
+
+  private tickEnded(): void {
+    const now = this.desk.native.nowBootSeconds();
+    if (!this.isFirstRound && now === this.endedAt) return;
+    this.endedAt = now;
+    const until = this.endedCursor + ENDED_PASSED_PER_TICK;
+    for (let looks = 0; looks < ENDED_LOOKS_PER_TICK && !this.ending.isBusy; looks++) {
+      const index = this.walk.nextEnded(this.endedCursor);
+      this.endedCursor = index + 1;
+      if (index === 0) {
+        this.isFirstRound = false;
+        return;
+      }
+      this.look(index);
+      if (index >= until) return;
     }
   }
 

@@ -60,7 +60,7 @@ import { Desk } from './desk.js';
 import { type Snapshot, TEXT_TIMEOUT_ROUTE } from './dialog.js';
 import { DueDialogs } from './due.js';
 import { Effects, ENDED_BY_BYE, isWithin } from './effects.js';
-import { Ending } from './ending.js';
+import { BOTH_SIDES, Ending } from './ending.js';
 import { Inquiry } from './inquiry.js';
 import { InviteAnswers } from './invite.js';
 import { KeepAlive } from './keepalive.js';
@@ -79,7 +79,7 @@ import {
 } from './match.js';
 import { Numbers } from './numbers.js';
 import { OwnAnswers } from './own-answers.js';
-import type { DialogEvents, DialogLog, Owners, Sender } from './ports.js';
+import type { DialogEvents, DialogLog, Elsewhere, Owners, Sender } from './ports.js';
 import { ProfileBook } from './profile.js';
 import * as record from './record.js';
 import { Records } from './record.js';
@@ -132,9 +132,6 @@ export type TrackerParts = {
   /** All records, to look after what a dead worker left; left out: nobody looks. */
   readonly walk?: Walk;
 };
-
-/** Dialogs of other shards, which scripts may end but only their owners may speak of. */
-export type Elsewhere = { readonly owner: number; readonly owners: Owners };
 
 /** In T_DIRECTION beside the direction: the transaction is that of the INVITE that made the dialog. */
 export const TRANSACTION_MADE_DIALOG = 4;
@@ -258,14 +255,14 @@ export class DialogTracker implements Owners {
     const { nowMs = () => 0, random = systemRandom, sender = NOBODY, walk } = parts;
     const { answerSeconds = ANSWER_SECONDS } = parts;
     const owners = parts.owners ?? this;
-    this.ending = new Ending(this.desk, sender, owners, params, log);
+    this.ending = new Ending(this.desk, sender, owners, this.elsewhere, params, log);
     this.due =
       parts.owners === null ? null : new DueDialogs(this.records, this.ending, owners, sender, nowMs);
     this.keepAlive = new KeepAlive(this.desk, sender, params, log);
     this.refer = new Refer(this.desk, sender, params);
     this.bridge = new Bridge(sender, params, random, log);
     this.inquiry = new Inquiry(this.desk, sender, params);
-    this.byHand = new ByHand(this.desk, observedSource);
+    this.byHand = new ByHand(this.desk, this.lifetime, observedSource);
     const ownText = parts.answeredText ?? (() => this.storedRequestText());
     this.ownAnswers = new OwnAnswers(this.x, ownText, this.ending, this.keepAlive, this.refer, this.bridge);
     this.targets = new TargetRefresh(this.desk, stored, observedSource);
@@ -427,6 +424,14 @@ export class DialogTracker implements Owners {
     if (x[T_CODE]! < 300) this.profiles.keepFor(context, index);
   }
 
+  /** An ACK for an answer of our own: that of a 2xx confirms its dialog. */
+  acknowledged(ack: Message): void {
+    if (!this.records.findByTags(ack) || this.x[D_STATE] !== CONFIRMED_NO_ACK) return;
+    this.begin(ack);
+    this.sequential(ack, this.matcher.byTags(ack));
+    this.scriptEnded(ack, false);
+  }
+
   /** No message is in hand any more: what follows is no route's doing. */
   forgetMessage(): void {
     this.settle();
@@ -581,6 +586,7 @@ export class DialogTracker implements Owners {
 
   /** The last tick left some for the next, which should come soon. */
   get isBehind(): boolean {
+    if (this.sweep?.isBehind === true) return true;
     return this.due !== null && (this.due.isBehind || this.keepAlive.isBehind);
   }
 
@@ -638,6 +644,10 @@ export class DialogTracker implements Owners {
     if (x[D_DUE] === 0 || x[D_DUE]! > native.nowBootSeconds() || !desk.hold(index, generation)) return;
     this.invite.fail(null, 'end', index, generation);
     desk.letGo(index, generation);
+  }
+
+  endUnanswered(index: number, generation: number): void {
+    this.ending.end(index, generation, BOTH_SIDES, '');
   }
 
   // ---- listings and restoring --------------------------------------------------------------------------------------

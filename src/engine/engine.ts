@@ -147,7 +147,11 @@ export class DialogEngine {
       storedRequest: () => kept.stored(),
       answeredText: () => this.outbox.answeredText,
       nowMs: () => systemClock.monotonicMs(),
-      walk: { owner: 0, next: (cursor) => addon.nextDialog(segment, cursor) },
+      walk: {
+        owner: 0,
+        next: (cursor) => addon.nextDialog(segment, cursor),
+        nextEnded: (cursor) => addon.nextEndedDialog(segment, cursor),
+      },
     });
     const cookie = new CookieReader(memory.bytes, params.rr_param);
     const { tracker } = this;

@@ -282,14 +282,21 @@ export class ProxyCore {
     if (this.matches(passage, 1)) {
       if (!inviteAcknowledged(w.x, w.now, w.timers)) {
         passage.loopHash = w.native.loopHash(message.at, message.w * 4);
-        return false;
+        return this.acknowledgedUs(message);
       }
       w.native.transactionStore();
       w.count(COUNTERS.acksAbsorbed);
       return true;
     }
-    if (!message.hasToTag || !hasOwnTag(w, message)) return false;
+    if (!this.acknowledgedUs(message)) return false;
     w.count(COUNTERS.statelessAcks);
+    return true;
+  }
+
+  /** ACK with the tag we gave: nobody else is to have it.  That for a 2xx of ours confirms its dialog.  [13.3.1.4] */
+  private acknowledgedUs(message: Message): boolean {
+    if (!message.hasToTag || !hasOwnTag(this.w, message)) return false;
+    this.observer.acknowledged(message);
     return true;
   }
 

@@ -93,6 +93,8 @@ export interface ProxyObserver {
    * what follows in that dialog is counted from there.
    */
   renumbered(answer: Message, received: number, sent: number): void;
+  /** The ACK for an answer of our own, of no transaction and no route; where that was a 2xx we are the other end. */
+  acknowledged(ack: Message): void;
   /** The transaction in hand is about to be freed. */
   transactionEnded(): void;
   /**

@@ -16,6 +16,7 @@ export const LETTER = {
   ended: 1,
   timeoutRoute: 2,
   endEarly: 3,
+  endUnanswered: 4,
   byeAnswered: 4,
 } as const;
 
@@ -67,6 +68,10 @@ export class Letters implements Owners {
     this.send(LETTER.endEarly, index, generation, 0, 0);
   }
 
+  endUnanswered(index: number, generation: number): void {
+    this.send(LETTER.endUnanswered, index, generation, 0, 0);
+  }
+
   /** Tries again with what is kept, oldest first. */
   flush(): void {
     const { kept } = this;
@@ -111,6 +116,9 @@ export function deliver(x: Uint32Array, words: number, to: Owners): boolean {
       return true;
     case LETTER.endEarly:
       to.endEarly(index, generation);
+      return true;
+    case LETTER.endUnanswered:
+      to.endUnanswered(index, generation);
       return true;
     case LETTER.byeAnswered:
       to.byeAnswered(index, generation, null);

@@ -128,7 +128,11 @@ export class ShardCore implements ShardPort {
     this.outgoing = new Letters(this.native, memory.exchange, faults);
     const owners = timerWorker ? { owners: isTimerWorker ? this.outgoing : null } : {};
     const elsewhere = config.workers > 1 ? { elsewhere: { owner, owners: this.outgoing } } : {};
-    const walk = { owner, next: (cursor: number) => addon.nextDialog(segment, cursor) };
+    const walk = {
+      owner,
+      next: (cursor: number) => addon.nextDialog(segment, cursor),
+      nextEnded: (cursor: number) => addon.nextEndedDialog(segment, cursor),
+    };
     this.tracker = new DialogTracker({
       native: this.native,
       memory,

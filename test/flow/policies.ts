@@ -426,6 +426,15 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
     },
   })),
 
+  /** We are the callee. */
+  own_2xx: policy(() => ({
+    request(r) {
+      if (isDealtWith(r)) return;
+      tracked(r);
+      r.t_reply(200, 'OK');
+    },
+  })),
+
   /** Provisional answers of one kind are kept from the caller. */
   quiet: policy(() => ({
     request(r) {

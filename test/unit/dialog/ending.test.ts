@@ -154,7 +154,7 @@ describe('memory runs out', () => {
   /** Takes all of the segment's memory; what frees it again. */
   function fill(world: World): () => void {
     const { memory, native, x } = world;
-    const place = memory.parked[0]!;
+    const place = memory.slots.storedRequest;
     const taken: number[] = [];
     for (const bytes of [60_000, 2_000, 400, 150, 20]) {
       x[words.X_ARGS] = x[words.X_ARGS + 1] = 0;

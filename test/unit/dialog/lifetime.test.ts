@@ -401,6 +401,41 @@ describe('an ACK that does not come [spec 3.5]', () => {
   });
 });
 
+describe('a state that is forced has its own deadline', () => {
+  function force(world: World, state: number): number {
+    const { index, generation } = world.handle();
+    assert.ok(world.tracker.records.load(index, generation));
+    assert.ok(world.tracker.byHand.setState(state));
+    return left(world);
+  }
+  const SET = ['dialog:noack_timeout=20', 'dialog:default_timeout=3600', 'dialog:early_timeout=300'];
+
+  test('confirmed without an ACK: the lifetime', () =>
+    inWorld(SET, (world) => {
+      world.reply(world.initial(), 200);
+      world.wait(10);
+      assert.equal(force(world, 4), 3600);
+      world.wait(40, 5);
+      assert.deepEqual(world.states(), [4]);
+    }));
+  test('unacknowledged: the patience for the ACK', () =>
+    inWorld(SET, (world) => {
+      world.answered();
+      assert.equal(force(world, 3), 30);
+    }));
+  test('unanswered again: nobody else would end it', () =>
+    inWorld(SET, (world) => {
+      world.answered();
+      assert.equal(force(world, 2), 300);
+    }));
+  test('unanswered to begin with: its transaction ends it', () =>
+    inWorld(SET, (world) => {
+      world.initial();
+      assert.equal(force(world, 2), 0);
+      assert.equal(force(world, 4), 3600);
+    }));
+});
+
 describe('dlg_set_timeout() [manual 6.14, spec 3.3]', () => {
   test('before the answer sets only the lifetime', async () => {
     await inWorld([], (world) => {
@@ -433,6 +468,26 @@ describe('dlg_set_timeout() [manual 6.14, spec 3.3]', () => {
       assert.ok(setTimeout(world, 500));
       world.sequential({ method: 'ACK' });
       assert.equal(left(world), 500);
+    });
+  });
+  test('without the ACK no timeout route makes the call last longer than the patience for it', async () => {
+    await inWorld(['dialog:noack_timeout=20'], (world) => {
+      world.timeoutRoutes.set('more', () => {
+        world.tracker.contextDialog();
+        world.tracker.setTimeout(500);
+      });
+      const message = world.message({});
+      world.tracker.begin(message);
+      world.tracker.context.timeoutRoute = 'more';
+      world.tracker.manage(message);
+      const invite = world.transaction(message);
+      world.tracker.relayed(message);
+      world.store();
+      world.tracker.scriptEnded(message, true);
+      world.reply(invite, 200);
+      world.end(invite);
+      for (let n = 0; n < 40; n++) world.wait(1);
+      assert.deepEqual(world.events, ['start 200', 'route more', 'end -']);
     });
   });
   test('by address reaches a dialog of another message', async () => {

@@ -58,6 +58,28 @@ describe('dialogs that a dead worker left behind [spec 3.5]', () => {
       assert.deepEqual(world.states(), [2, 4, 5]);
     });
   });
+  test('BYEs that a process before owes are found with the first ticks, which follow each other at once', async () => {
+    await inWorld([], (world) => {
+      for (let n = 0; n < 600; n++) {
+        managed(world, { callId: `c${n}@h` });
+        die(world);
+      }
+      world.end(world.answered());
+      assert.ok(world.tracker.loadByCallId('call@h'));
+      const { index, generation } = world.tracker.records;
+      assert.equal(world.native.dialogClaimEnd(index, generation, END_COMMAND, 3, 1), STATUS.ok);
+      assert.equal(world.native.dialogHold(index, generation), STATUS.ok);
+      const { records } = world.tracker;
+      records.beginChange(record.CHANGE_MARKS, 5);
+      world.x[record.A_MARKS_SET] = record.MARK_BYE_TO_CALLER_UNSENT | record.MARK_BYE_TO_CALLEE_UNSENT;
+      assert.equal(records.change(index, generation), STATUS.ok);
+      let ticks = 0;
+      do world.wait(0);
+      while (world.tracker.isBehind && ++ticks < 10);
+      assert.equal(world.tracker.isBehind, false);
+      assert.equal(world.sent.length, 2);
+    });
+  });
   test('many are found, a few with each tick', async () => {
     await inWorld(['dialog:early_timeout=20'], (world) => {
       const before = world.usage();

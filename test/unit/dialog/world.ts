@@ -173,7 +173,11 @@ export class World {
           this.sendRoom >= (second === 0 ? 1 : 2) && this.native.transactionHasRoom(first, second) !== 0,
         endInvite: (index, generation, code, reason) => this.endInvite({ index, generation }, code, reason),
       },
-      walk: { owner: 0, next: (cursor) => addon.nextDialog(this.segment, cursor) },
+      walk: {
+        owner: 0,
+        next: (cursor) => addon.nextDialog(this.segment, cursor),
+        nextEnded: (cursor) => addon.nextEndedDialog(this.segment, cursor),
+      },
     });
     this.engine = new DialogReader(
       {

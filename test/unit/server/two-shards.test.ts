@@ -161,6 +161,18 @@ test('an event route that sets off another goes on with the message that it was 
   assert.equal(after, 'INVITE');
 });
 
+test('a call that rings and that another shard ends is ended by its owner', () => {
+  invite();
+  left();
+  const { owner, other, handle } = call();
+  assert.equal(other.tracker.ending.end(...handle, BOTH_SIDES, ''), 'ended');
+  other.flush();
+  assert.deepEqual([left(), seen], [[], []]);
+  owner.receive();
+  assert.equal(left().filter((text) => text.startsWith('SIP/2.0 480 ')).length, 1);
+  assert.equal(seen.length, 1);
+});
+
 test('an answered call that another shard ends is spoken of by its owner, once', () => {
   invite();
   answer();
