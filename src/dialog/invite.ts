@@ -7,7 +7,13 @@
 import { STATUS } from '../memory/addon.js';
 import { D_FLAGS, D_LIFETIME, D_RECORD_ROUTES, D_START_TS, D_STATE, X_ARGS } from '../memory/words.js';
 import type { Message } from '../sip/message.js';
-import { W_CONTACT_URI_LEN, W_CONTACT_URI_OFF, W_TO_TAG_LEN, W_TO_TAG_OFF } from '../sip/words.js';
+import {
+  W_CONTACT_COUNT,
+  W_CONTACT_URI_LEN,
+  W_CONTACT_URI_OFF,
+  W_TO_TAG_LEN,
+  W_TO_TAG_OFF,
+} from '../sip/words.js';
 import { DLGCB } from './callbacks.js';
 import type { Desk } from './desk.js';
 import { type ProfileEntry, TEXT_CALLER_ROUTE_SET } from './dialog.js';
@@ -310,10 +316,21 @@ export class InviteAnswers {
     if (length > 0) records.setText(record.A_CALLEE_ROUTE_SET, scratch.at - length, length);
     else if (length < 0) this.log.warn('route_set_not_kept', { record: records.index });
     // Beyond another proxy the source is that proxy's.
-    const source = length === 0 ? this.observedSource(message) : '';
+    const observed = this.observedSource(message);
+    const hasUnusable = !hasOneContact(message) && message.word(W_CONTACT_COUNT) !== 0;
+    if (hasUnusable && observed !== '') this.nameCalleeAt(`sip:${observed}`);
+    const source = length === 0 ? observed : '';
     const sourceAt = scratch.at;
     if (source !== '' && records.write(source))
       records.setText(record.A_CALLEE_SOURCE, sourceAt, source.length);
+  }
+
+  /** Its Contact cannot be written: it is reached where its answer came from. */
+  private nameCalleeAt(uri: string): void {
+    const { records } = this.desk;
+    const { scratch } = records.memory;
+    const at = scratch.at;
+    if (records.write(uri)) records.setText(record.A_CALLEE_CONTACT, at, uri.length);
   }
 
   /** A 2xx may come after all: of another branch, or of whoever forks behind us.  [RFC 3261 16.7 step 5] */

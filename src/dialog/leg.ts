@@ -10,9 +10,11 @@ import {
   W_CONTACT_COUNT,
   W_CONTACT_STAR,
   W_CONTACT_URI_LEN,
+  W_CONTACT_URI_OFF,
   W_RECORD_ROUTE_COUNT,
   W_RECORD_ROUTE_ITEM,
 } from '../sip/words.js';
+import { hasWritableRoutes, isWritableUri } from '../sip/writable.js';
 
 /** A Route set that cannot be kept: it is too long. */
 export const ROUTE_SET_UNUSABLE = -1;
@@ -26,7 +28,11 @@ export function hasOneContact(message: Message): boolean {
   return (
     message.word(W_CONTACT_COUNT) === 1 &&
     message.word(W_CONTACT_STAR) === 0 &&
-    message.word(W_CONTACT_URI_LEN) !== 0
+    isWritableUri(
+      message.bytes,
+      message.at + message.word(W_CONTACT_URI_OFF),
+      message.word(W_CONTACT_URI_LEN),
+    )
   );
 }
 
@@ -38,6 +44,7 @@ export function hasOneContact(message: Message): boolean {
 export function writeCallerRouteSet(invite: Message, scratch: Scratch): number {
   const count = invite.word(W_RECORD_ROUTE_COUNT);
   if (count === 0) return 0;
+  if (!hasWritableRoutes(invite)) return ROUTE_SET_UNUSABLE;
   const length = routeSetLength(invite, count);
   if (length > ROUTE_SET_BYTES_MAX || !scratch.hasRoom(length)) {
     return ROUTE_SET_UNUSABLE;
@@ -65,6 +72,7 @@ export function writeCalleeRouteSet(
 ): number {
   const count = answer.word(W_RECORD_ROUTE_COUNT) - inviteRecordRoutes - ownRecordRoutes;
   if (count <= 0) return 0;
+  if (!hasWritableRoutes(answer)) return ROUTE_SET_UNUSABLE;
   const length = routeSetLength(answer, count);
   if (length > ROUTE_SET_BYTES_MAX || !scratch.hasRoom(length)) return ROUTE_SET_UNUSABLE;
   const end = scratch.at + length;

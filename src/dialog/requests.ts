@@ -56,9 +56,9 @@ const OWNED =
   /^(?:via|v|from|f|to|t|call-id|i|cseq|route|record-route|content-length|l|content-type|c)[ \t]*:/im;
 const MAX_FORWARDS = /^max-forwards[ \t]*:/im;
 // Texts leave one byte for each character: of one beyond Latin-1 the low byte would be left, which may end a line.
-const REQUEST_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"\0-\x1f\x7f\u0100-\uffff]+$/;
-/** What no header value of ours contains once it is unfolded. */
-const BREAKS_LINE = /[\0-\x08\x0a-\x1f\x7f\u0100-\uffff]/;
+const REQUEST_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^<>"\0-\x20\x7f\u0100-\uffff]+$/;
+/** What no header value of ours contains once it is unfolded; whatever else a peer wrote, it is written back. */
+const BREAKS_LINE = /[\r\n\u0100-\uffff]/;
 const ALIAS = /;alias=([0-9A-Fa-f:.[\]]+)~(\d{1,5})~(\d)(?=[;?]|$)/i;
 /** Transports as aliases number them; 1 is UDP and needs no word. */
 const ALIAS_TRANSPORTS = [
@@ -85,8 +85,8 @@ export function requestWithin(call: Call, side: number, method: string, wanted: 
   const body = wanted.body ?? '';
   const lines = [
     `${method} ${way.requestUri} SIP/2.0`,
-    `To: <${to.uri}>;tag=${to.tag}`,
-    `From: <${from.uri}>;tag=${from.tag}`,
+    `To: <${unfolded(to.uri)}>;tag=${unfolded(to.tag)}`,
+    `From: <${unfolded(from.uri)}>;tag=${unfolded(from.tag)}`,
     `CSeq: ${wanted.cseq} ${method}`,
     `Call-ID: ${call.callId}`,
   ];
@@ -189,10 +189,7 @@ export function splitRouteSet(text: string): string[] {
     } else if (c === '"') quoted = true;
     else if (c === '<') bracketed = true;
     if (at < text.length && (c !== ',' || quoted || bracketed)) continue;
-    const item = text
-      .slice(from, at)
-      .replace(/\r\n[ \t]+/g, ' ')
-      .trim();
+    const item = unfolded(text.slice(from, at)).trim();
     if (item !== '') items.push(item);
     from = at + 1;
   }
@@ -202,7 +199,12 @@ export function splitRouteSet(text: string): string[] {
 /** The URI of a Route value: what stands in angle brackets, or else up to the first parameter. */
 export function uriOfRoute(item: string): string {
   const bracketed = /<([^>]*)>/.exec(item.replace(/"(?:[^"\\]|\\.)*"/g, ''));
-  return bracketed?.[1] ?? item.split(';')[0]!.trim();
+  return (bracketed?.[1] ?? item.split(';')[0]!).trim();
+}
+
+/** A value that went over several lines in one; a return that ends no line is a space.  [RFC 3261 7.3.1] */
+function unfolded(text: string): string {
+  return /[\r\n]/.test(text) ? text.replace(/\r?\n[ \t]+|\r(?!\n)/g, ' ') : text;
 }
 
 function hasLr(uri: string): boolean {

@@ -55,6 +55,7 @@ import {
   W_STATUS,
   W_VIA_HOST_LEN,
 } from '../sip/words.js';
+import { isContinuable } from '../sip/writable.js';
 import { clientCancelDue, clientInviteDue } from '../transaction/client-invite.js';
 import { clientNonInviteDue } from '../transaction/client-non-invite.js';
 import { inviteAcknowledged, inviteAnswerDue, inviteRepeated } from '../transaction/server-invite.js';
@@ -242,6 +243,11 @@ export class ProxyCore {
     if (this.loopCheck.loops(message, passage.loopHash)) {
       this.w.count(COUNTERS.loops);
       this.up.answerStateless(passage, 482);
+      return;
+    }
+    if (!isContinuable(message)) {
+      this.w.count(COUNTERS.badMessages);
+      this.up.answerStateless(passage, 400, 'Cannot Be Continued');
       return;
     }
     if (this.draining && method === M_INVITE && !message.hasToTag) {

@@ -14,6 +14,7 @@ import {
   W_RECORD_ROUTE_COUNT,
   W_VIA_COUNT,
 } from '../sip/words.js';
+import { isWritableUri } from '../sip/writable.js';
 import { Address, formatAddress, hostText, MAPPED, readAddress } from '../transport/address.js';
 import { parseUriOf } from './loose-route.js';
 import type { Workspace } from './workspace.js';
@@ -24,7 +25,7 @@ const probe = new Address();
 
 /**
  * `address:port` that the message came from, when its Contact cannot be meant from here: an address of a private network
- * that the sender is not seen in, or no address at all.
+ * that the sender is not seen in, no address at all, or nothing that a request line can have.
  *
  * @returns '' when the Contact can be meant, or another proxy stands between
  */
@@ -33,6 +34,8 @@ export function observedSource(w: Workspace, message: Message): string {
   if (length === 0) return '';
   if (message.isRequest && (message.word(W_VIA_COUNT) !== 1 || message.word(W_RECORD_ROUTE_COUNT) !== 0))
     return '';
+  if (!isWritableUri(message.bytes, message.at + message.word(W_CONTACT_URI_OFF), length))
+    return sourceOf(message);
   const u = parseUriOf(w, message, message.word(W_CONTACT_URI_OFF), length);
   const { words } = w.memory;
   if (words[u + U_STATUS] !== 0) return '';
@@ -43,7 +46,10 @@ export function observedSource(w: Workspace, message: Message): string {
     const { address0, address1, address2, address3 } = message;
     if (network === 0 || network === privateNetwork(address0, address1, address2, address3)) return '';
   } else if (!NO_HOST.test(message.slice(offset, hostLength))) return '';
-  const { address0, address1, address2, address3, port } = message;
+  return sourceOf(message);
+}
+
+function sourceOf({ address0, address1, address2, address3, port }: Message): string {
   return `${hostText(formatAddress(address0, address1, address2, address3))}:${port}`;
 }
 
