@@ -22,6 +22,7 @@ import {
   T_ROUTE_DUE,
   T_STATE,
 } from '../memory/words.js';
+import { lingerOn } from '../transaction/server-invite.js';
 import {
   BRANCH_CALLING,
   BRANCH_PROCEEDING,
@@ -80,6 +81,8 @@ export class Predecessor {
   private look(beginsMax: number): void {
     const { native, x } = this.w;
     const now = Math.max(this.w.now, 1);
+    // While nobody ran, nobody absorbed copies.
+    if (x[T_KIND] !== KIND_CLIENT) lingerOn(x, now, this.w.timers);
     if (x[T_KIND] === KIND_CLIENT) {
       // One that has no copy yet can have none: its next hop was being asked for.
       if (x[T_BRANCH_COUNT] === 0 || x[branchAt(0) + B_STATE] === 0) x[T_ROUTE_DUE] = now;
