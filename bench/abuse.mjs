@@ -17,6 +17,10 @@ import { machine, store, table } from './figures.mjs';
 import { failures, Load } from './load.mjs';
 import { anonymousBytes, SERVERS, Server } from './servers.mjs';
 
+/** Datagrams sent before the attacker looks at what came back. */
+const BATCH = 32;
+const WARM_S = 2;
+
 const CRLF = '\r\n';
 const write = (fields, body = '') =>
   Buffer.from(`${fields.join(CRLF)}${CRLF}Content-Length: ${body.length}${CRLF}${CRLF}${body}`, 'latin1');
@@ -164,10 +168,6 @@ async function main() {
   console.log(tableOf(records));
   console.log(`\n${path}`);
 }
-
-/** Datagrams sent before the attacker looks at what came back. */
-const BATCH = 32;
-const WARM_S = 2;
 
 async function oneAttack(kind, name, flags, at, serverCore, loadCore) {
   const options = { ...at, core: serverCore, held: 0, checksLimit: false, touchesMemory: false };
