@@ -62,7 +62,8 @@ export function referHeaders(address: string, params: ReferParams): string | nul
   return `Referred-By: ${by}\r\nRefer-To: ${value}\r\nContact: <${params.bridge_contact}>\r\n`;
 }
 
-const NAME_ADDR = /^(?:"(?:[^"\\\0-\x1f\x7f]|\\[^\0-\x1f\x7f])*"|[^<>",;\0-\x1f\x7f]*)[ \t]*<([^<>]+)>$/;
+const NAME_ADDR =
+  /^(?:"(?:[^"\\\0-\x1f\x7f]|\\[^\0-\x1f\x7f])*"[ \t]*|[^<>",;\0-\x08\x0a-\x1f\x7f]*)<([^<>]+)>$/;
 
 /** A URI as it may stand in a header field: in brackets where its marks would be taken for the field's. */
 function addressValue(text: string): string | null {

@@ -59,6 +59,8 @@ const MAX_FORWARDS = /^max-forwards[ \t]*:/im;
 const REQUEST_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^<>"\0-\x20\x7f\u0100-\uffff]+$/;
 /** What no header value of ours contains once it is unfolded; whatever else a peer wrote, it is written back. */
 const BREAKS_LINE = /[\r\n\u0100-\uffff]/;
+/** From the start and no choice on the way, so that what is none is read once. */
+const BRACKETED = /^(?:[^"<]|"(?:[^"\\]|\\.)*")*<([^>]*)>/s;
 const ALIAS = /;alias=([0-9A-Fa-f:.[\]]+)~(\d{1,5})~(\d)(?=[;?]|$)/i;
 /** Transports as aliases number them; 1 is UDP and needs no word. */
 const ALIAS_TRANSPORTS = [
@@ -198,8 +200,7 @@ export function splitRouteSet(text: string): string[] {
 
 /** The URI of a Route value: what stands in angle brackets, or else up to the first parameter. */
 export function uriOfRoute(item: string): string {
-  const bracketed = /<([^>]*)>/.exec(item.replace(/"(?:[^"\\]|\\.)*"/g, ''));
-  return (bracketed?.[1] ?? item.split(';')[0]!).trim();
+  return (BRACKETED.exec(item)?.[1] ?? item.split(';')[0]!).trim();
 }
 
 /** A value that went over several lines in one; a return that ends no line is a space.  [RFC 3261 7.3.1] */

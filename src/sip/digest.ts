@@ -41,16 +41,44 @@ const ALGORITHMS: ReadonlyMap<string, Algorithm> = new Map([
   ['sha-512-256-sess', { hash: 'sha512-256', isSession: true, strength: 3 }],
 ]);
 
-const SCHEME = /^digest[ \t\r\n]+/i;
-const PARAMETER = /([\w-]+)[ \t\r\n]*=[ \t\r\n]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/gs;
+/** A longer value is refused: no challenge and no credentials in use come near it. */
+export const DIGEST_VALUE_BYTES_MAX = 4_096;
 
-/** auth-param list of `Digest a=b, c="d"`, names in lower case; null: another scheme. */
+const SCHEME = /digest[ \t\r\n]+/iy;
+const NAME = /[\w-]+/y;
+const EQUALS = /[ \t\r\n]*=[ \t\r\n]*/y;
+const QUOTED = /"((?:[^"\\]|\\.)*)"/sy;
+const BARE = /[^\s,"]+/y;
+const NO_NAME = /[^\w-]+/y;
+
+/**
+ * auth-param list of `Digest a=b, c="d"`, names in lower case; null: another scheme, or more than
+ * DIGEST_VALUE_BYTES_MAX.
+ *
+ * One pass: each expression is tried where the one before ended.  A quote that is never closed ends the list.
+ */
 export function digestParameters(value: string): ReadonlyMap<string, string> | null {
-  const scheme = SCHEME.exec(value);
-  if (scheme === null) return null;
+  if (value.length > DIGEST_VALUE_BYTES_MAX) return null;
+  let at = 0;
+  const take = (pattern: RegExp): RegExpExecArray | null => {
+    pattern.lastIndex = at;
+    const taken = pattern.exec(value);
+    if (taken !== null) at = pattern.lastIndex;
+    return taken;
+  };
+  if (take(SCHEME) === null) return null;
   const found = new Map<string, string>();
-  for (const [, name = '', quoted, bare] of value.slice(scheme[0].length).matchAll(PARAMETER)) {
-    if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), quoted ?? bare ?? '');
+  while (at < value.length) {
+    const name = take(NAME)?.[0].toLowerCase();
+    if (name === undefined) {
+      take(NO_NAME);
+      continue;
+    }
+    if (take(EQUALS) === null) continue;
+    const isQuoted = value[at] === '"';
+    const text = isQuoted ? take(QUOTED)?.[1] : take(BARE)?.[0];
+    if (isQuoted && text === undefined) break;
+    if (text !== undefined && !found.has(name)) found.set(name, text);
   }
   return found;
 }

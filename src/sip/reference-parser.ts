@@ -139,7 +139,7 @@ function readParameter(reader: Reader): Parameter {
   return { name: name.text.toLowerCase(), nameAt: name.at, nameEnd, value };
 }
 
-const trimEnd = (text: string): string => text.replace(/[ \t\r\n]+$/, '');
+const trimEnd = (text: string): string => text.replace(/(?<![ \t\r\n])[ \t\r\n]+$/, '');
 
 function numberOf(text: string, max: number): number {
   return /^\d+$/.test(text) && Number(text) <= max ? Number(text) : w.NONE;

@@ -48,7 +48,8 @@ export interface HeaderField {
   readonly value: string;
 }
 
-const FOLD = /[ \t]*\r?\n[ \t]+/g;
+/** The blanks before it are looked at once, behind it: else a run of them without a line end would be read from each. */
+const FOLD = /(?<![ \t])[ \t]*\r?\n[ \t]+/g;
 
 /** A message, or the readable rest of one.  Every property is decoded anew: keep what you use often. */
 export class SipMessage {

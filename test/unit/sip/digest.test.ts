@@ -4,6 +4,7 @@ import { describe, test } from 'vitest';
 import {
   type Challenge,
   credentialsFor,
+  DIGEST_VALUE_BYTES_MAX,
   digestParameters,
   readChallenge,
   strengthOf,
@@ -135,5 +136,26 @@ describe('challenges [RFC 7616 3.3, RFC 8760]', () => {
   test('a long challenge takes no long time to read', () => {
     assert.equal(readChallenge(`Digest ${'a="'.repeat(20_000)}`), null);
     assert.equal(readChallenge(`Digest ${'\\"='.repeat(20_000)}`), null);
+  });
+});
+
+describe('a challenge that is too long, or broken', () => {
+  const opening = 'Digest realm="r", nonce="';
+  const ofLength = (length: number): string => `${opening}${'n'.repeat(length - opening.length - 1)}"`;
+
+  test('is refused above the bound, and read at it', () => {
+    assert.equal(readChallenge(ofLength(DIGEST_VALUE_BYTES_MAX))?.realm, 'r');
+    assert.equal(readChallenge(ofLength(DIGEST_VALUE_BYTES_MAX + 1)), null);
+  });
+
+  test('ends where a quote is never closed; what stands before it counts', () => {
+    assert.deepEqual(
+      [...digestParameters('Digest a=1 , ,b = "2", c="3, d=4')!],
+      [
+        ['a', '1'],
+        ['b', '2'],
+      ],
+    );
+    assert.deepEqual([...digestParameters('Digest word, =x, a="q\\"q", A=2')!], [['a', 'q\\"q']]);
   });
 });
