@@ -136,11 +136,6 @@ std::uint32_t loop_hash(ShardState& shard, std::uint32_t message, std::uint32_t 
 // -- records
 // -----------------------------------------------------------------------------------------------------------
 
-/// The record in hand must be ours: only its owner works on it.
-Status if_mine(ShardState& shard, Status status) noexcept {
-  return status == Status::kOk && shard.registers()[kTOwner] != shard.owner ? Status::kNotFound : status;
-}
-
 /// XList holds (message, words) pairs of parsed messages in M.
 void prefetch(ShardState& shard, std::uint32_t count) noexcept {
   std::array<std::uint64_t, net::kBatchMax> keys;
@@ -188,7 +183,9 @@ Status transaction_next(ShardState& shard, std::uint32_t cursor) noexcept {
 }
 
 Status transaction_load(ShardState& shard, std::uint32_t index, std::uint32_t generation) noexcept {
-  return if_mine(shard, shard.transactions.load(index, generation, shard.registers()));
+  // Only its owner works on a record: whose it is comes before the copy, which another may be writing.
+  if (!shard.transactions.is_owned_by(index, shard.owner)) return Status::kNotFound;
+  return shard.transactions.load(index, generation, shard.registers());
 }
 
 /// XArgs[0..1]: the dialog of the transaction whose branch stands in M.
@@ -203,7 +200,8 @@ Status transaction_dialog(ShardState& shard, std::uint32_t branch, std::uint32_t
 }
 
 Status transaction_load_index(ShardState& shard, std::uint32_t index) noexcept {
-  return if_mine(shard, shard.transactions.load(index, shard.registers()));
+  if (!shard.transactions.is_owned_by(index, shard.owner)) return Status::kNotFound;
+  return shard.transactions.load(index, shard.registers());
 }
 
 Status transaction_store(ShardState& shard, std::uint32_t sheds) noexcept {

@@ -255,7 +255,10 @@ bool Transactions::next(std::uint32_t owner, std::uint32_t cursor, Registers out
 }
 
 bool Transactions::is_owned_by(std::uint32_t index, std::uint32_t owner) const noexcept {
-  return is_live(index) && record(index)[kTOwner] == owner;
+  if (index == 0 || index > transactions_max_) return false;
+  std::uint32_t* const r = record(index);
+  return std::atomic_ref(r[kTIndex]).load(std::memory_order_acquire) == index &&
+         std::atomic_ref(r[kTOwner]).load(std::memory_order_relaxed) == owner;
 }
 
 std::uint32_t Transactions::owner_of(const BranchName& name) const noexcept {

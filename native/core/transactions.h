@@ -166,6 +166,7 @@ class Transactions {
                              Need need, Registers registers) noexcept;
   /// Finds by key among the records of `owner`.  kNotFound.
   [[nodiscard]] Status find(std::uint32_t owner, std::uint64_t key, Registers out) noexcept;
+  /// Any thread may ask, but the record of another is being written: look whose it is first (is_owned_by).
   [[nodiscard]] Status load(std::uint32_t index, std::uint32_t generation, Registers out) noexcept;
   /// Whatever its generation: after advance().
   [[nodiscard]] Status load(std::uint32_t index, Registers out) noexcept;

@@ -59,6 +59,7 @@ export class Desk {
   /** Scripts and listeners that run until leave() see this dialog. */
   enter(index: number, generation: number, direction: number): void {
     const { context, entered } = this;
+    if (this.depth === ENTERED_MAX) throw new Error(`more than ${ENTERED_MAX} dialogs entered at once`);
     const at = 3 * this.depth++;
     entered[at] = context.index;
     entered[at + 1] = context.generation;

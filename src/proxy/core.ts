@@ -76,6 +76,7 @@ import {
   T_SUSPENDED,
   T_UNFINISHED,
 } from '../transaction/states.js';
+import { isDue, tickAfter } from '../transaction/timers.js';
 import { formatAddress } from '../transport/address.js';
 import { hasOwnTag } from './answer.js';
 import { Authenticator, type IdentityOf } from './authenticate.js';
@@ -359,7 +360,7 @@ export class ProxyCore {
     const { w } = this;
     const x = w.x;
     x[T_FLAGS] = x[T_FLAGS]! & ~T_BEGINS_ANEW;
-    x[T_END_DUE] = w.now + w.timers.noAnswerTicks;
+    x[T_END_DUE] = tickAfter(w.now, w.timers.noAnswerTicks);
     passage.transactionIndex = x[T_INDEX]!;
     passage.transactionGeneration = x[T_GENERATION]!;
     passage.loopHash = x[T_LOOP_HASH]!;
@@ -479,7 +480,7 @@ export class ProxyCore {
     x[T_LOOP_HASH] = passage.loopHash;
     x[T_CREATED] = w.now;
     // Until it is relayed or answered: a route that does neither leaves nothing behind.
-    x[T_END_DUE] = x[T_CREATED]! + w.timers.noAnswerTicks;
+    x[T_END_DUE] = tickAfter(x[T_CREATED]!, w.timers.noAnswerTicks);
     let status = w.native.transactionCreate(message.at, message.length, 0);
     // What is left is for calls that are up.
     if (status === STATUS_NO_MEMORY && this.observer.isWithinDialog(message)) {
@@ -734,7 +735,7 @@ export class ProxyCore {
       if (!isStateless) this.reply(passage, 503);
       return false;
     }
-    const due = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
+    const due = tickAfter(w.now, Math.ceil(w.params.core.route_timeout_ms / 10));
     if (isStateless) {
       passage.waitsUntil = due;
       this.waitingStateless.push(passage);
@@ -858,7 +859,7 @@ export class ProxyCore {
         x[T_FLAGS] = x[T_FLAGS]! & ~T_SUSPENDED;
         if ((x[T_FLAGS]! & T_FAILS_OVER) === 0) x[T_ROUTE_DUE] = 0;
         // A route that did nothing about the request leaves it to its deadline: nobody else will answer.
-        if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = w.now + w.timers.waitTicks;
+        if (x[T_BRANCH_COUNT] === 0) x[T_END_DUE] = tickAfter(w.now, w.timers.waitTicks);
         w.native.transactionStore();
       }
       this.observer.scriptEnded(message, passage.transactionIndex !== 0);
@@ -956,7 +957,7 @@ export class ProxyCore {
     };
     this.keepDecisions(passage);
     x[T_FLAGS] = x[T_FLAGS]! | T_FAILS_OVER;
-    x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
+    x[T_ROUTE_DUE] = tickAfter(w.now, Math.ceil(w.params.core.route_timeout_ms / 10));
     const isWaiting = (): boolean =>
       w.native.transactionLoad(index, generation) === STATUS_OK &&
       x[T_STATE] === SERVER_PROCEEDING &&
@@ -1054,7 +1055,7 @@ export class ProxyCore {
         this.free();
         return;
       }
-      x[T_END_DUE] = now + w.timers.waitTicks;
+      x[T_END_DUE] = tickAfter(now, w.timers.waitTicks);
     }
     w.native.transactionStore(this.responses.isDone() ? 1 : 0);
   }
@@ -1130,10 +1131,6 @@ export class ProxyCore {
 
 function isWaiting(passage: Passage): boolean {
   return passage.detached && passage.transactionIndex === 0;
-}
-
-function isDue(due: number, now: number): boolean {
-  return due !== 0 && due <= now;
 }
 
 function reasonOfFault(fault: number): string {

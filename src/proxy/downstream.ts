@@ -50,6 +50,7 @@ import {
   BRANCH_PROCEEDING,
   KIND_INVITE_SERVER,
 } from '../transaction/states.js';
+import { tickAfter } from '../transaction/timers.js';
 import { CAUSE_NONE, type CancelReasons, REASONS_BYTES_MAX } from './cancel-reason.js';
 import { editCopy } from './copy.js';
 import { Edits } from './edits.js';
@@ -183,9 +184,9 @@ export class Downstream {
     const now = this.w.now;
     x[b + B_FLAGS] = (x[b + B_FLAGS]! & ~B_CANCEL_WANTED) | B_CANCEL_SENT;
     x[b + B_FINAL_DUE] = 0;
-    x[b + B_END_DUE] = now + this.w.timers.patienceTicks;
+    x[b + B_END_DUE] = tickAfter(now, this.w.timers.patienceTicks);
     x[b + B_RETRANSMIT_INTERVAL] = this.w.timers.t1Ticks;
-    x[b + B_RETRANSMIT_DUE] = now + this.w.timers.t1Ticks;
+    x[b + B_RETRANSMIT_DUE] = tickAfter(now, this.w.timers.t1Ticks);
     this.sendCancel(branch);
   }
 

@@ -93,6 +93,7 @@ import {
   T_SETTLED,
   T_SUSPENDED,
 } from '../transaction/states.js';
+import { tickAfter } from '../transaction/timers.js';
 import { CAUSE_NONE } from './cancel-reason.js';
 import type { Continuations } from './continuations.js';
 import { branchAt, type Downstream } from './downstream.js';
@@ -342,7 +343,7 @@ export class OwnRequests {
       }
     } else {
       x[T_FLAGS] = T_SUSPENDED;
-      x[T_ROUTE_DUE] = w.now + Math.ceil(w.params.core.route_timeout_ms / 10);
+      x[T_ROUTE_DUE] = tickAfter(w.now, Math.ceil(w.params.core.route_timeout_ms / 10));
       this.askForName(x[T_INDEX]!, x[T_GENERATION]!, request);
     }
     w.native.transactionStore();
@@ -510,7 +511,7 @@ export class OwnRequests {
     this.settle();
     x[T_STATE] = SERVER_COMPLETED;
     x[T_CODE] = code;
-    x[T_END_DUE] = w.now + (isInvite ? w.timers.patienceTicks : w.timers.waitTicks);
+    x[T_END_DUE] = tickAfter(w.now, isInvite ? w.timers.patienceTicks : w.timers.waitTicks);
     w.native.transactionStore();
     // Whoever hears of it may read the request.
     this.observer.ownAnswer(message, code);

@@ -39,6 +39,7 @@ import {
   T_SUSPENDED,
   T_UNFINISHED,
 } from '../transaction/states.js';
+import { tickAfter } from '../transaction/timers.js';
 import { branchAt } from './downstream.js';
 import type { ProxyObserver } from './ports.js';
 import type { Responses } from './response.js';
@@ -156,7 +157,7 @@ export class Predecessor {
     const x = w.x;
     this.observer.beginsAnew();
     x[T_FLAGS] = x[T_FLAGS]! | T_BEGINS_ANEW;
-    x[T_END_DUE] = w.now + w.timers.noAnswerTicks;
+    x[T_END_DUE] = tickAfter(w.now, w.timers.noAnswerTicks);
     w.count(COUNTERS.requestsRepeated);
     if (w.native.transactionRepeatRequest() !== STATUS_OK) this.responses.answerOwn(503);
   }

@@ -65,6 +65,7 @@ import {
   T_FAILS_OVER,
   T_HAD_6XX,
 } from '../transaction/states.js';
+import { tickAfter } from '../transaction/timers.js';
 import { CAUSE_NONE } from './cancel-reason.js';
 import { Decisions } from './decisions.js';
 import { branchAt, type Downstream } from './downstream.js';
@@ -375,7 +376,7 @@ export class Responses {
     // If the route never returns, the successor of this worker finds which one it was.
     x[T_FAILURE_ROUTE] = route;
     const endDue = x[T_END_DUE]!;
-    x[T_END_DUE] = w.now + w.timers.waitTicks;
+    x[T_END_DUE] = tickAfter(w.now, w.timers.waitTicks);
     w.native.transactionStore();
     x[T_END_DUE] = endDue;
     this.observer.begin(stored.message);
@@ -482,7 +483,7 @@ export class Responses {
     const now = w.now;
     w.x[T_STATE] = SERVER_COMPLETED;
     w.x[T_FINISHED] = now;
-    w.x[T_END_DUE] = now + w.timers.waitTicks;
+    w.x[T_END_DUE] = tickAfter(now, w.timers.waitTicks);
   }
 
   /** The transaction in hand succeeded and waits for nothing: it needs its request no more. */

@@ -1,6 +1,7 @@
 /**
  * The Runtime of the product: the native segment and its sockets, and the worker threads that serve on them.
  */
+
 import { systemClock } from '../clock.js';
 import type { Config } from '../config/load.js';
 import { profileDefinitions } from '../dialog/profile.js';
@@ -9,11 +10,12 @@ import type { Log } from '../log.js';
 import { addon, type SegmentId } from '../memory/addon.js';
 import { openSegmentFile } from '../memory/segment-file.js';
 import type { EngineView } from '../rpc/ports.js';
+import type { RouteTexts } from '../script/load.js';
 import { Sockets } from '../transport/sockets.js';
 import type { CommandResult, ShardCommand } from './commands.js';
 import { JoinedEngine } from './joined-engine.js';
 import type { Runtime, WorkerHandle } from './ports.js';
-import { Heartbeats, startThread } from './thread.js';
+import { Heartbeats, ROUTE_TEXTS, startThread } from './thread.js';
 import type { WorkerData } from './worker.js';
 
 /** Letters and datagrams that wait for one shard. */
@@ -95,6 +97,8 @@ class Process implements Runtime {
   readonly #heartbeats = new Heartbeats();
   readonly #draining = new Int32Array(new SharedArrayBuffer(4));
   readonly #started = new Set<number>();
+  /** A worker that is replaced runs the routes that the others run, not what stands in the file by now. */
+  #routeTexts: RouteTexts | null = null;
   readonly #view: EngineView;
   /** Looks whether transactions are in work, while it drains. */
   #looking: NodeJS.Timeout | undefined;
@@ -132,12 +136,14 @@ class Process implements Runtime {
       heartbeats: this.#heartbeats.shared,
       isSuccessor: this.#started.has(owner),
       draining: this.#draining,
+      routeTexts: this.#routeTexts,
     };
     this.#started.add(owner);
     const worker = await startThread(new URL('./worker.js', import.meta.url), data, owner, this.#heartbeats, {
       name: owner < this.#config.workers ? `shard ${owner}` : 'timer',
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
+    this.#routeTexts ??= (await worker.ask(ROUTE_TEXTS)) as RouteTexts;
     this.#workers.set(owner, worker);
     void worker.gone.then(() => {
       if (this.#workers.get(owner) === worker) this.#workers.delete(owner);

@@ -5,6 +5,7 @@
  * replaced.  DEATHS_MAX deaths within DEATHS_WINDOW_MS are more than replacement can mend: the process gives
  * up, and the calls stay in the segment.  [architecture: Death of a worker]
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../clock.js';
 import { EngineError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -14,6 +15,8 @@ import type { WorkerHandle } from './ports.js';
 export const STUCK_MS = 5_000;
 export const DEATHS_MAX = 3;
 export const DEATHS_WINDOW_MS = 60_000;
+/** After the first death within the window the successor comes at once, after each further one so much later. */
+export const REPLACE_WAIT_MS = 2_000;
 /** A check that comes this late tells of a process that stood still as a whole, not of a stuck worker. */
 const CHECK_LATE_MS = 2_500;
 /** Time a worker has to end by itself before it is ended. */
@@ -24,6 +27,8 @@ export type SupervisorOptions = {
   readonly start: (owner: number) => Promise<WorkerHandle>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Lets so many milliseconds pass. */
+  readonly wait?: (ms: number) => Promise<unknown>;
   /** Called once, when it is no use to go on. */
   readonly giveUp: (error: EngineError) => void;
 };
@@ -119,6 +124,12 @@ export class Supervisor {
     post.worker = null;
     while (!this.#over) {
       if (!this.#mayReplace(post.owner, cause)) return;
+      const wait_ms = (this.#deathsAtMs.length - 1) * REPLACE_WAIT_MS;
+      if (wait_ms > 0) {
+        this.#options.log.info('worker_replaced_later', { owner: post.owner, wait_ms });
+        await (this.#options.wait ?? pause)(wait_ms);
+        if (this.#over) return;
+      }
       try {
         await this.#fill(post);
         if (!this.#over) this.#options.log.info('worker_replaced', { owner: post.owner });

@@ -12,6 +12,8 @@ import type { WorkerHandle } from './ports.js';
 
 /** What a thread posts when it serves. */
 export const THREAD_SERVES = 'serves';
+/** The question for the texts of the routes that it has loaded. */
+export const ROUTE_TEXTS = 'route-texts';
 /** What it gets when it shall end. */
 export const THREAD_STOP = 'stop';
 /** A thread that does not serve after this long is ended. */

@@ -6,10 +6,10 @@ import type { Config } from '../config/load.js';
 import { makeLog } from '../log.js';
 import type { SegmentId } from '../memory/addon.js';
 import { constant } from '../memory/words.js';
-import { loadRoutes } from '../script/load.js';
+import { loadRoutes, type RouteTexts } from '../script/load.js';
 import type { ShardCommand } from './commands.js';
 import { ShardCore } from './shard.js';
-import { answerQuestions, Heartbeats, THREAD_SERVES, THREAD_STOP } from './thread.js';
+import { answerQuestions, Heartbeats, ROUTE_TEXTS, THREAD_SERVES, THREAD_STOP } from './thread.js';
 
 export type WorkerData = {
   readonly config: Config;
@@ -20,6 +20,8 @@ export type WorkerData = {
   readonly isSuccessor: boolean;
   /** Word 0 is not 0: no new calls any more. */
   readonly draining: Int32Array;
+  /** The routes' texts that the first worker loaded; null: it is the first. */
+  readonly routeTexts: RouteTexts | null;
 };
 
 /** Well within what the supervisor takes for a stuck worker. */
@@ -28,7 +30,11 @@ const BEAT_EVERY_MS = 500;
 async function run(data: WorkerData): Promise<void> {
   const { config, segment, owner } = data;
   const log = makeLog({ level: config.logLevel, format: config.logFormat }).child({ worker: owner });
-  const routes = await loadRoutes(config.routesFile, config.nextHop);
+  const { table: routes, texts } = await loadRoutes(
+    config.routesFile,
+    config.nextHop,
+    data.routeTexts ?? undefined,
+  );
   const shard = new ShardCore({ config, segment, owner, routes, log, isSuccessor: data.isSuccessor });
   const heartbeats = new Heartbeats(data.heartbeats);
   const beating = setInterval(() => {
@@ -41,7 +47,9 @@ async function run(data: WorkerData): Promise<void> {
     shard.close();
     parentPort!.close();
   });
-  answerQuestions(parentPort!, (question) => shard.obey(question as ShardCommand));
+  answerQuestions(parentPort!, (question) =>
+    question === ROUTE_TEXTS ? texts : shard.obey(question as ShardCommand),
+  );
   if (data.isSuccessor) shard.native.count(constant('CounterWorkersReplaced'), 1);
   // A promise of a route's own that nobody awaits costs that route what it wanted, and no calls.
   process.on('unhandledRejection', (reason) => shard.w.fault('unhandled rejection', reason));

@@ -13,7 +13,7 @@ import {
   B_STATE,
 } from '../memory/words.js';
 import { B_CANCEL_SENT, BRANCH_CALLING, BRANCH_COMPLETED, BRANCH_PROCEEDING } from './states.js';
-import type { Timers } from './timers.js';
+import { type Timers, tickAfter } from './timers.js';
 
 /** What an answer means to whoever stands above. */
 export const ANSWER_IGNORED = 0;
@@ -26,22 +26,22 @@ export const ANSWER_ONLY_ACK = 3;
 export function clientInviteStart(x: Uint32Array, b: number, now: number, timers: Timers): void {
   x[b + B_STATE] = BRANCH_CALLING;
   x[b + B_RETRANSMIT_INTERVAL] = timers.t1Ticks;
-  x[b + B_RETRANSMIT_DUE] = now + timers.t1Ticks;
-  x[b + B_FINAL_DUE] = now + timers.noAnswerTicks;
+  x[b + B_RETRANSMIT_DUE] = tickAfter(now, timers.t1Ticks);
+  x[b + B_FINAL_DUE] = tickAfter(now, timers.noAnswerTicks);
 }
 
 /** Timer A fired: the INVITE is repeated; sets the next time. */
 export function clientInviteDue(x: Uint32Array, b: number, now: number): void {
   const interval = x[b + B_RETRANSMIT_INTERVAL]! * 2;
   x[b + B_RETRANSMIT_INTERVAL] = interval;
-  x[b + B_RETRANSMIT_DUE] = now + interval;
+  x[b + B_RETRANSMIT_DUE] = tickAfter(now, interval);
 }
 
 /** The CANCEL of a branch is repeated, like any request that is no INVITE; sets the next time. */
 export function clientCancelDue(x: Uint32Array, b: number, now: number, timers: Timers): void {
   const interval = Math.min(x[b + B_RETRANSMIT_INTERVAL]! * 2, timers.t2Ticks);
   x[b + B_RETRANSMIT_INTERVAL] = interval;
-  x[b + B_RETRANSMIT_DUE] = now + interval;
+  x[b + B_RETRANSMIT_DUE] = tickAfter(now, interval);
 }
 
 export function clientInviteAnswer(
@@ -57,7 +57,7 @@ export function clientInviteAnswer(
       if (state === BRANCH_CALLING) x[b + B_RETRANSMIT_DUE] = 0;
       const isCancelled = (x[b + B_FLAGS]! & B_CANCEL_SENT) !== 0;
       if (!isCancelled && (state === BRANCH_CALLING || code > 100))
-        x[b + B_FINAL_DUE] = now + timers.ringingTicks;
+        x[b + B_FINAL_DUE] = tickAfter(now, timers.ringingTicks);
       x[b + B_STATE] = BRANCH_PROCEEDING;
       x[b + B_CODE] = code;
       return ANSWER_PASSED;

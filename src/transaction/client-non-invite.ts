@@ -4,13 +4,13 @@
 import { B_CODE, B_FINAL_DUE, B_RETRANSMIT_DUE, B_RETRANSMIT_INTERVAL, B_STATE } from '../memory/words.js';
 import { ANSWER_IGNORED, ANSWER_PASSED, clientFinished } from './client-invite.js';
 import { BRANCH_CALLING, BRANCH_PROCEEDING } from './states.js';
-import type { Timers } from './timers.js';
+import { type Timers, tickAfter } from './timers.js';
 
 export function clientNonInviteStart(x: Uint32Array, b: number, now: number, timers: Timers): void {
   x[b + B_STATE] = BRANCH_CALLING;
   x[b + B_RETRANSMIT_INTERVAL] = timers.t1Ticks;
-  x[b + B_RETRANSMIT_DUE] = now + timers.t1Ticks;
-  x[b + B_FINAL_DUE] = now + timers.noAnswerTicks;
+  x[b + B_RETRANSMIT_DUE] = tickAfter(now, timers.t1Ticks);
+  x[b + B_FINAL_DUE] = tickAfter(now, timers.noAnswerTicks);
 }
 
 /** Timer E fired: the request is repeated; sets the next time. */
@@ -20,7 +20,7 @@ export function clientNonInviteDue(x: Uint32Array, b: number, now: number, timer
       ? timers.t2Ticks
       : Math.min(x[b + B_RETRANSMIT_INTERVAL]! * 2, timers.t2Ticks);
   x[b + B_RETRANSMIT_INTERVAL] = interval;
-  x[b + B_RETRANSMIT_DUE] = now + interval;
+  x[b + B_RETRANSMIT_DUE] = tickAfter(now, interval);
 }
 
 export function clientNonInviteAnswer(x: Uint32Array, b: number, code: number): number {

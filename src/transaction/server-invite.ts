@@ -5,7 +5,7 @@
  */
 import { T_END_DUE, T_FINISHED, T_RETRANSMIT_DUE, T_RETRANSMIT_INTERVAL, T_STATE } from '../memory/words.js';
 import { SERVER_ACCEPTED, SERVER_COMPLETED, SERVER_CONFIRMED, SERVER_PROCEEDING } from './states.js';
-import type { Timers } from './timers.js';
+import { isLater, type Timers, tickAfter } from './timers.js';
 
 /** An answer goes upstream. */
 export function inviteAnswered(x: Uint32Array, code: number, now: number, timers: Timers): void {
@@ -14,13 +14,13 @@ export function inviteAnswered(x: Uint32Array, code: number, now: number, timers
   if (code < 300) {
     x[T_STATE] = SERVER_ACCEPTED;
     x[T_RETRANSMIT_DUE] = 0;
-    x[T_END_DUE] = now + timers.waitTicks;
+    x[T_END_DUE] = tickAfter(now, timers.waitTicks);
     return;
   }
   x[T_STATE] = SERVER_COMPLETED;
   x[T_RETRANSMIT_INTERVAL] = timers.t1Ticks;
-  x[T_RETRANSMIT_DUE] = now + timers.t1Ticks;
-  x[T_END_DUE] = now + timers.patienceTicks;
+  x[T_RETRANSMIT_DUE] = tickAfter(now, timers.t1Ticks);
+  x[T_END_DUE] = tickAfter(now, timers.patienceTicks);
 }
 
 /** A copy of the INVITE came.  True: the last answer is to be repeated. */
@@ -36,7 +36,7 @@ export function inviteAcknowledged(x: Uint32Array, now: number, timers: Timers):
     case SERVER_COMPLETED:
       x[T_STATE] = SERVER_CONFIRMED;
       x[T_RETRANSMIT_DUE] = 0;
-      x[T_END_DUE] = now + timers.waitTicks;
+      x[T_END_DUE] = tickAfter(now, timers.waitTicks);
       return true;
     case SERVER_ACCEPTED:
       return false;
@@ -50,12 +50,14 @@ export function inviteAcknowledged(x: Uint32Array, now: number, timers: Timers):
 export function inviteAnswerDue(x: Uint32Array, now: number, timers: Timers): void {
   const interval = Math.min(x[T_RETRANSMIT_INTERVAL]! * 2, timers.t2Ticks);
   x[T_RETRANSMIT_INTERVAL] = interval;
-  x[T_RETRANSMIT_DUE] = now + interval;
+  x[T_RETRANSMIT_DUE] = tickAfter(now, interval);
 }
 
 /** A finished transaction stays for wt_timer after the last message it absorbed, at most 64 * T1 in all. */
 export function lingerOn(x: Uint32Array, now: number, timers: Timers): void {
   if (x[T_STATE] === SERVER_PROCEEDING) return;
-  const due = Math.min(now + timers.waitTicks, x[T_FINISHED]! + timers.patienceTicks);
-  if (due > x[T_END_DUE]!) x[T_END_DUE] = due;
+  const soon = tickAfter(now, timers.waitTicks);
+  const last = tickAfter(x[T_FINISHED]!, timers.patienceTicks);
+  const due = isLater(soon, last) ? last : soon;
+  if (x[T_END_DUE] === 0 || isLater(due, x[T_END_DUE]!)) x[T_END_DUE] = due;
 }

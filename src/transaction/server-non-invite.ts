@@ -4,14 +4,14 @@
 import { T_CODE, T_END_DUE, T_FINISHED, T_STATE } from '../memory/words.js';
 import { lingerOn } from './server-invite.js';
 import { SERVER_COMPLETED } from './states.js';
-import type { Timers } from './timers.js';
+import { type Timers, tickAfter } from './timers.js';
 
 /** An answer goes upstream. */
 export function nonInviteAnswered(x: Uint32Array, code: number, now: number, timers: Timers): void {
   if (code < 200) return;
   x[T_FINISHED] = now;
   x[T_STATE] = SERVER_COMPLETED;
-  x[T_END_DUE] = now + timers.waitTicks;
+  x[T_END_DUE] = tickAfter(now, timers.waitTicks);
 }
 
 /** A copy of the request came.  True: the last answer, if any was sent, is to be repeated. */

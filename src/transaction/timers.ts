@@ -27,6 +27,24 @@ export type Timers = {
 
 const TICK_MS = 10;
 
+// A tick has 32 bits and begins anew after 497 days: two are compared by their signed difference, and 0, which says "none",
+// is no tick.
+
+/** The tick so many after `now`, as the words keep it. */
+export function tickAfter(now: number, ticks: number): number {
+  return (now + ticks) >>> 0 || 1;
+}
+
+/** A deadline is there and has come. */
+export function isDue(due: number, now: number): boolean {
+  return due !== 0 && ((due - now) | 0) <= 0;
+}
+
+/** `tick` comes after `other`; they are less than 248 days apart. */
+export function isLater(tick: number, other: number): boolean {
+  return ((tick - other) | 0) > 0;
+}
+
 /** Ticks of these parameters; each at least one. */
 export function timersOf(params: TimerParams): Timers {
   const ticks = (ms: number): number => Math.max(1, Math.ceil(ms / TICK_MS));

@@ -5,7 +5,7 @@ import { ManualClock } from '../../../dist/clock.js';
 import type { EngineError } from '../../../dist/errors.js';
 import { silentLog } from '../../../dist/log.js';
 import type { WorkerHandle } from '../../../dist/server/ports.js';
-import { DEATHS_WINDOW_MS, STUCK_MS, Supervisor } from '../../../dist/server/supervise.js';
+import { DEATHS_WINDOW_MS, REPLACE_WAIT_MS, STUCK_MS, Supervisor } from '../../../dist/server/supervise.js';
 
 /** A worker that does what a test says. */
 class FakeWorker implements WorkerHandle {
@@ -51,8 +51,10 @@ function world(owners: readonly number[]) {
   const given: EngineError[] = [];
   /** What the next starts do instead of succeeding. */
   const failures: string[] = [];
+  const waits: number[] = [];
   const supervisor = new Supervisor({
     owners,
+    wait: async (ms) => waits.push(ms),
     clock,
     log: silentLog,
     giveUp: (error) => given.push(error),
@@ -71,7 +73,7 @@ function world(owners: readonly number[]) {
     supervisor.check();
     for (let turns = 0; turns < 5; turns++) await turn();
   };
-  return { clock, workers, given, failures, supervisor, second };
+  return { clock, workers, given, failures, waits, supervisor, second };
 }
 
 describe('supervision [architecture: Death of a worker]', () => {
@@ -163,6 +165,21 @@ describe('supervision [architecture: Death of a worker]', () => {
     }
     assert.equal(given.length, 0);
     assert.equal(workers.length, 6);
+  });
+
+  test('the first successor comes at once, the next after a wait, and after a quiet minute at once again', async () => {
+    const { clock, supervisor, workers, waits, second } = world([0]);
+    await supervisor.start();
+    workers[0]!.die('first');
+    await second();
+    assert.deepEqual([workers.length, waits], [2, []]);
+    workers[1]!.die('second');
+    await second();
+    assert.deepEqual([workers.length, waits], [3, [REPLACE_WAIT_MS]]);
+    clock.advance(DEATHS_WINDOW_MS);
+    workers[2]!.die('third');
+    await second();
+    assert.deepEqual([workers.length, waits], [4, [REPLACE_WAIT_MS]]);
   });
 
   test('a successor that cannot start counts as a death', async () => {
