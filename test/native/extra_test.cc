@@ -540,11 +540,11 @@ TEST_CASE_FIXTURE(Fixture, "family: no room is an answer, and nothing is left of
   const TestCall call(1);
   const DialogHandle first = make(call);
   change(first, call.answer());
-  for (std::uint32_t n = 1; n < kSameCallIdMax; ++n) fork(first, "tag" + std::to_string(n));
+  for (std::uint32_t n = 1; n < kForksMax; ++n) fork(first, "tag" + std::to_string(n));
   const std::uint64_t used = t.segment->used_bytes();
   CHECK(table.fork(first, sibling("one-too-many"), words) == Status::kLimit);
   CHECK(t.segment->used_bytes() == used);
-  CHECK(table.live() == kSameCallIdMax);
+  CHECK(table.live() == kForksMax);
   sound();
 }
 
