@@ -5,6 +5,7 @@
 #include <array>
 #include <string>
 
+#include "../core/audit.h"
 #include "../core/profiles.h"
 #include "../sip-parser/sip_parser.h"
 #include "shard.h"
@@ -348,6 +349,20 @@ Napi::Value audit(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(wrong));
 }
 
+/// The differences that the next slice finds; `cursor` says where it begins and is moved on.
+Napi::Value audit_slice(const Napi::CallbackInfo& info) {
+  const auto open = segment_of(info);
+  std::uint64_t wrong = 0;
+  void* data = nullptr;
+  std::size_t words = 0;
+  if (open && info[1].IsTypedArray() &&
+      info[1].As<Napi::TypedArray>().TypedArrayType() == napi_uint32_array &&
+      napi_get_typedarray_info(info.Env(), info[1], nullptr, &words, &data, nullptr, nullptr) == napi_ok &&
+      words > 0)
+    wrong = holdfast::audit_slice(*open->segment, static_cast<std::uint32_t*>(data));
+  return Napi::Number::New(info.Env(), static_cast<double>(wrong));
+}
+
 }  // namespace
 
 void register_table(ShardBuilder& builder) {
@@ -388,6 +403,7 @@ void export_table(Napi::Env env, Napi::Object exports) {
   exports.Set("nextEndedDialog", Napi::Function::New(env, next_ended_dialog, "nextEndedDialog"));
   exports.Set("findCall", Napi::Function::New(env, find_call, "findCall"));
   exports.Set("audit", Napi::Function::New(env, audit, "audit"));
+  exports.Set("auditSlice", Napi::Function::New(env, audit_slice, "auditSlice"));
 }
 
 }  // namespace holdfast::binding

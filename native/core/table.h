@@ -310,6 +310,7 @@ class Table {
 
  private:
   friend class Profiles;
+  friend class RecordAudit;
   class Locked;  // locked.h: a record found by its handle, its entry locked
 
   [[nodiscard]] DialogCold& cold(const DialogRecord& record) const noexcept;

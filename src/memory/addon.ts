@@ -127,6 +127,11 @@ export type Addon = {
   statisticsReset(segment: SegmentId, name: string): boolean;
   /** Recounts dialogs and profile members; the sum of absolute differences to the kept counts, which must be 0. */
   audit(segment: SegmentId): number;
+  /**
+   * Compares the next few counts with what they count, each under its lock, beside whatever traffic; the sum of absolute
+   * differences found.  Word 0 of `cursor` says where to go on and is moved; 0 again: the round is over.  [native/core/audit.h]
+   */
+  auditSlice(segment: SegmentId, cursor: Uint32Array): number;
   /** CLOCK_BOOTTIME seconds and ticks of the segment. */
   bootSeconds(): number;
 };

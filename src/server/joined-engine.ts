@@ -31,13 +31,22 @@ export class JoinedEngine implements EngineView {
   private readonly entries: number;
   private readonly workers: number;
   private readonly ask: Ask;
+  private readonly auditDifference: () => number;
 
-  /** `ask` left out: there are no workers to ask. */
-  constructor(segment: SegmentId, params: Params, clock: Clock, workers = 1, ask: Ask = nobodyThere) {
+  /** `ask` left out: there are no workers to ask; `auditDifference` left out: nobody audits. */
+  constructor(
+    segment: SegmentId,
+    params: Params,
+    clock: Clock,
+    workers = 1,
+    ask: Ask = nobodyThere,
+    auditDifference: () => number = () => 0,
+  ) {
     this.id = segment;
     this.entries = params.hash_size;
     this.workers = workers;
     this.ask = ask;
+    this.auditDifference = auditDifference;
     this.dialogs = new DialogReader(sourceOf(segment), params, clock);
   }
 
@@ -120,7 +129,11 @@ export class JoinedEngine implements EngineView {
   }
 
   statistics(): Readonly<Record<string, number>> {
-    return { ...addon.statistics(this.id), [KERNEL_DROPS]: addon.kernelDrops(this.id) };
+    return {
+      ...addon.statistics(this.id),
+      [KERNEL_DROPS]: addon.kernelDrops(this.id),
+      [AUDIT_DIFFERENCE]: this.auditDifference(),
+    };
   }
 
   resetStatistic(name: string): boolean {
@@ -153,6 +166,8 @@ export class JoinedEngine implements EngineView {
 
 /** Datagrams that the kernel had no room for: its own count, so it cannot be reset. */
 const KERNEL_DROPS = 'core:kernel_drops';
+/** What the audit finds is there until it is not: it cannot be reset either. */
+const AUDIT_DIFFERENCE = 'dialog:audit_difference';
 
 function sourceOf(segment: SegmentId): DialogSource {
   return {

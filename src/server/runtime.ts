@@ -12,6 +12,7 @@ import { openSegmentFile } from '../memory/segment-file.js';
 import type { EngineView } from '../rpc/ports.js';
 import type { RouteTexts } from '../script/load.js';
 import { Sockets } from '../transport/sockets.js';
+import { BackgroundAudit } from './audit.js';
 import type { CommandResult, ShardCommand } from './commands.js';
 import { JoinedEngine } from './joined-engine.js';
 import type { Runtime, WorkerHandle } from './ports.js';
@@ -42,7 +43,7 @@ export async function openRuntime(config: Config, log: Log): Promise<Runtime> {
       remedy: 'sysctl net.core.rmem_max',
     });
   }
-  return new Process(config, segment, found);
+  return new Process(config, segment, found, log);
 }
 
 /** What a process before left goes on: its records are whole, indexes, counts and timers are made anew. */
@@ -100,12 +101,13 @@ class Process implements Runtime {
   /** A worker that is replaced runs the routes that the others run, not what stands in the file by now. */
   #routeTexts: RouteTexts | null = null;
   readonly #view: EngineView;
+  readonly #audit: BackgroundAudit;
   /** Looks whether transactions are in work, while it drains. */
   #looking: NodeJS.Timeout | undefined;
   /** Those that serve now, by owner number. */
   readonly #workers = new Map<number, WorkerHandle>();
 
-  constructor(config: Config, segment: SegmentId, found: number | null) {
+  constructor(config: Config, segment: SegmentId, found: number | null, log: Log) {
     this.#config = config;
     this.#id = segment;
     const timerWorkers = config.params.dialog.timer_procs === 1 ? 1 : 0;
@@ -117,12 +119,15 @@ class Process implements Runtime {
       callsEnough: usage.callsEnough,
       callsFound: found,
     };
+    this.#audit = new BackgroundAudit((cursor) => addon.auditSlice(segment, cursor), log);
+    this.#audit.start();
     this.#view = new JoinedEngine(
       segment,
       config.params.dialog,
       systemClock,
       config.workers,
       (owner, command) => this.#ask(owner, command),
+      () => this.#audit.difference,
     );
   }
 
@@ -177,6 +182,7 @@ class Process implements Runtime {
   async close(keepSegment: boolean): Promise<void> {
     // Time may have run out while it still looked.
     clearInterval(this.#looking);
+    this.#audit.stop();
     addon.closeSockets(this.#id);
     const { dialogs, transactions } = addon.segmentUsage(this.#id);
     addon.closeSegment(this.#id, !keepSegment && dialogs + transactions === 0);
