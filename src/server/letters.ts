@@ -16,8 +16,8 @@ export const LETTER = {
   ended: 1,
   timeoutRoute: 2,
   endEarly: 3,
-  endUnanswered: 4,
   byeAnswered: 4,
+  endUnanswered: 5,
 } as const;
 
 const LETTER_WORDS = 5;

@@ -57,6 +57,7 @@ function heard(owner: number): string[] {
     ended: tell('ended'),
     timeoutRoute: tell('timeoutRoute'),
     endEarly: tell('endEarly'),
+    endUnanswered: tell('endUnanswered'),
     byeAnswered: tell('byeAnswered'),
   };
   for (let words = shard.take(); words > 0; words = shard.take()) assert.ok(deliver(X, words, to));
@@ -70,6 +71,7 @@ describe('letters [architecture: Ending]', () => {
     letters.timeoutRoute(there.index, there.generation);
     letters.endEarly(there.index, there.generation);
     letters.byeAnswered(here.index, here.generation, null);
+    letters.endUnanswered(there.index, there.generation);
     assert.deepEqual(heard(0), [
       `ended ${here.index} ${here.generation} 4 2`,
       `byeAnswered ${here.index} ${here.generation} `,
@@ -77,6 +79,7 @@ describe('letters [architecture: Ending]', () => {
     assert.deepEqual(heard(1), [
       `timeoutRoute ${there.index} ${there.generation}`,
       `endEarly ${there.index} ${there.generation}`,
+      `endUnanswered ${there.index} ${there.generation}`,
     ]);
   });
 
