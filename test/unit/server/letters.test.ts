@@ -125,7 +125,7 @@ describe('letters [architecture: Ending]', () => {
   test('what is no letter of ours is refused', () => {
     const { X } = shards[0]!;
     const never = { hasRoom: () => assert.fail() } as unknown as Owners;
-    for (const kind of [0, 5, 0xffffffff]) {
+    for (const kind of [0, 6, 0xffffffff]) {
       X[k('XArgs')] = kind;
       assert.equal(deliver(X, 5, never), false);
     }
