@@ -36,6 +36,8 @@ export type LogOptions = {
 /** Events that a OnceAMinute keeps apart; more are told as one. */
 const EVENTS_MAX = 64;
 const MINUTE_MS = 60_000;
+/** What ends a line or steers a terminal: C0, DEL, C1 and Unicode's own line ends. */
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 /** A log of the given level and format. */
 export function makeLog(options: LogOptions): Log {
@@ -147,18 +149,26 @@ function ordered(fields: Fields = {}): Fields {
 /** pino's JSON as `time level event key=value … call_id=…`. */
 function textLine(json: string): string {
   const { level, time, event, call_id, ...rest } = JSON.parse(json) as Record<string, unknown>;
-  const words = [String(time), String(level), String(event)];
+  const words = [String(time), String(level), oneLine(String(event))];
   for (const [key, value] of Object.entries(rest)) words.push(`${key}=${shown(value)}`);
   if (call_id !== undefined) words.push(`call_id=${shown(call_id)}`);
   return `${words.join(' ')}\n`;
+}
+
+/** An event may repeat what another said (the words of an exception), but makes no second line and steers no terminal. */
+function oneLine(text: string): string {
+  return text.replaceAll(CONTROLS, escaped);
 }
 
 /** A value that holds a blank, a quote or a control character is quoted, so that lines and pairs stay apart. */
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null');
   if (text !== '' && !/[\s"=\u0000-\u001f\u007f-\u009f]/.test(text)) return text;
-  return JSON.stringify(text).replaceAll(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return JSON.stringify(text).replaceAll(CONTROLS, escaped);
+}
+
+/** As JSON writes them. */
+function escaped(control: string): string {
+  const short = JSON.stringify(control).slice(1, -1);
+  return short === control ? `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}` : short;
 }

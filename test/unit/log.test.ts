@@ -31,6 +31,15 @@ describe('the log', () => {
     assert.equal(lines[0]?.split('\n').length, 2);
   });
 
+  test('an event cannot make a second line or steer a terminal either', () => {
+    const { lines, log } = gathered({ level: 'info', format: 'text' });
+    log.error('route threw: a\r\n\u001b[2J\u0000\u007f\u009b\u2028\tend');
+    assert.ok(
+      lines[0]?.endsWith(' error route threw: a\\r\\n\\u001b[2J\\u0000\\u007f\\u009b\\u2028\\tend\n'),
+      lines[0],
+    );
+  });
+
   test('prints JSON when that is asked for', () => {
     const { lines, log } = gathered({ level: 'info', format: 'json' });
     log.child({ owner: 3 }).error('worker_died', { deaths: 2, call_id: 'a' });
