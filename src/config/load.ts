@@ -22,7 +22,7 @@ import {
   variableOf,
 } from './options.js';
 import type { Written } from './param.js';
-import { everyParam, findParam, type Group, type Named, type Params } from './params/index.js';
+import { everyParam, findParam, type Group, type Named, PARAMS, type Params } from './params/index.js';
 import { mistakesBetween, warningsBetween } from './rules.js';
 
 export type { Endpoint, ListenAddress, LogFormat, LogLevel } from './options.js';
@@ -291,7 +291,8 @@ function readParams(
   origins: Map<string, string>,
   mistakes: string[],
 ): Record<Group, Record<string, unknown>> {
-  const values: Record<Group, Record<string, unknown>> = { core: {}, tm: {}, rr: {}, uac: {}, dialog: {} };
+  const groups = Object.keys(PARAMS).map((group) => [group, {} as Record<string, unknown>]);
+  const values = Object.fromEntries(groups) as Record<Group, Record<string, unknown>>;
   for (const { group, name, row } of everyParam()) values[group][name] = row.default;
   // The weakest place first, so that the stronger ones write over it.
   for (const source of [...sources].reverse()) {

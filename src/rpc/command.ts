@@ -14,6 +14,8 @@ export type CommandContext = {
   readonly version: string;
   /** enable_stats: without it, the statistics of the dialog module are not there.  [manual 5.1] */
   readonly dialogStatistics: boolean;
+  /** rpc:dump_folder, where dlg.dump_file may make files; null: nowhere. */
+  readonly dumpFolder: string | null;
 };
 
 /** A refusal that the caller is told: Kamailio's codes for its commands, JSON-RPC's for the envelope. */

@@ -81,6 +81,7 @@ export async function serve(loaded: Loaded, open: OpenRuntime, around: Surroundi
     startedUnixSeconds,
     version: around.version,
     dialogStatistics: config.params.dialog.enable_stats === 1,
+    dumpFolder: config.params.rpc.dump_folder,
   };
   const doors: { close(): Promise<void> }[] = [];
   const closeAll = async (keepSegment: boolean): Promise<void> => {

@@ -9,6 +9,7 @@ import { coreParams } from './core.js';
 import { databaseParams } from './database.js';
 import { keepaliveParams } from './keepalive.js';
 import { lifetimeParams } from './lifetime.js';
+import { managementParams } from './management.js';
 import { matchingParams } from './matching.js';
 import { profileParams } from './profiles.js';
 import { recordRouteParams } from './record-route.js';
@@ -23,6 +24,7 @@ export const PARAMS = {
   tm: transactionParams,
   rr: recordRouteParams,
   uac: uacParams,
+  rpc: managementParams,
   dialog: {
     ...statisticsParams,
     ...matchingParams,

@@ -1,22 +1,28 @@
 /** All dialogs into a file.  [spec 13.3] */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Type } from 'typebox';
 import { command, Fault } from '../command.js';
 import type { DialogView } from '../ports.js';
 import { everyDialog } from './list.js';
 
 /** Callers choose some of what is written: it must not end up in a file that something runs or reads as its settings. */
-const NAME = '^/.*\\.jsonl$';
+const NAME = '^[A-Za-z0-9_-][A-Za-z0-9._-]*\\.jsonl$';
+/** Only ever a file that was not there, so that no caller overwrites one or writes through a link. */
+const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_WRONLY;
 
 export const dumpFile = command({
   name: 'dlg.dump_file',
   section: 'beyond the manual',
-  doc: "Appends all dialogs to a file of the proxy's machine (a whole path that ends in .jsonl), a line of JSON each; says how many they were.",
-  params: { path: Type.String({ pattern: NAME, maxLength: 4_096 }) },
-  async run({ view }, { path }) {
+  doc: 'Writes all dialogs to a new file in rpc:dump_folder (a name that ends in .jsonl), a line of JSON each; says how many they were.',
+  params: { name: Type.String({ pattern: NAME, maxLength: 255 }) },
+  async run({ view, dumpFolder }, { name }) {
+    if (dumpFolder === null)
+      return new Fault(403, 'rpc:dump_folder is not set: there is no folder to write to');
     let dialogs = 0;
     try {
-      const file = await open(path, 'a', 0o600);
+      const file = await open(join(dumpFolder, name), NEW_FILE, 0o600);
       try {
         for (const page of everyDialog(view)) {
           await file.appendFile(page.map((dialog) => `${JSON.stringify(lineOf(dialog))}\n`).join(''));

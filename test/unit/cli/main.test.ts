@@ -113,7 +113,14 @@ describe('the client', () => {
   beforeAll(async () => {
     const view = new FakeView(dialogs);
     const startedUnixSeconds = systemClock.unixSeconds();
-    const context = { view, clock: systemClock, startedUnixSeconds, version: '1', dialogStatistics: true };
+    const context = {
+      view,
+      clock: systemClock,
+      startedUnixSeconds,
+      version: '1',
+      dialogStatistics: true,
+      dumpFolder: null,
+    };
     const health: Health = { state: 'ready', workersWanted: 1, workersRunning: 1 };
     const endpoint = { address: '127.0.0.1', port: 18_080 };
     door = await openHttp(endpoint, jsonRpc(COMMANDS, context, silentLog), () => health);

@@ -14,6 +14,7 @@ async function call(view: FakeView, method: string, params: unknown): Promise<Re
     startedUnixSeconds: 0,
     version: '1.2.3',
     dialogStatistics: true,
+    dumpFolder: null,
   };
   const request = JSON.stringify({ jsonrpc: '2.0', method, params, id: 1 });
   let reply = '';

@@ -24,6 +24,7 @@ const open = () => {
     startedUnixSeconds: 0,
     version: '1.2.3',
     dialogStatistics: true,
+    dumpFolder: null,
   };
   return openHttp(ENDPOINT, jsonRpc(COMMANDS, context, silentLog), () => health);
 };

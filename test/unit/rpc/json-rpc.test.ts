@@ -15,7 +15,7 @@ function context(dialogs: readonly DialogView[] = [], dialogStatistics = true): 
   const clock = new ManualClock(0, START);
   clock.advance(90_000);
   const view = new FakeView(dialogs);
-  return { view, clock, startedUnixSeconds: START, version: '1.2.3', dialogStatistics };
+  return { view, clock, startedUnixSeconds: START, version: '1.2.3', dialogStatistics, dumpFolder: null };
 }
 
 async function textOf(request: unknown, within = context(), commands: readonly Command[] = COMMANDS) {

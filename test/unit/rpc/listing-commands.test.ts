@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'vitest';
+import { afterEach, beforeEach, describe, test } from 'vitest';
 import { ManualClock } from '../../../dist/clock.js';
 import { silentLog } from '../../../dist/log.js';
 import { COMMANDS } from '../../../dist/rpc/commands/index.js';
@@ -10,13 +10,19 @@ import { jsonRpc } from '../../../dist/rpc/json-rpc.js';
 import type { StateOutcome } from '../../../dist/rpc/ports.js';
 import { dialog, FakeView } from './fake-view.js';
 
-async function call(view: FakeView, method: string, params: unknown): Promise<Record<string, unknown>> {
+async function call(
+  view: FakeView,
+  method: string,
+  params: unknown,
+  dumpFolder: string | null = null,
+): Promise<Record<string, unknown>> {
   const context = {
     view,
     clock: new ManualClock(0, 0),
     startedUnixSeconds: 0,
     version: '1.2.3',
     dialogStatistics: true,
+    dumpFolder,
   };
   const request = JSON.stringify({ jsonrpc: '2.0', method, params, id: 1 });
   let reply = '';
@@ -91,35 +97,64 @@ describe('dlg.set_state [spec 13.3]', () => {
 });
 
 describe('dlg.dump_file [spec 13.3]', () => {
-  test('appends a line for each dialog, profiles and variables as objects', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-dump-'));
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'holdfast-dump-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const dump = async (name: string, into: string | null = folder) => {
+    const twice = dialog(2, { profiles: [{ caller: 'x' }, 'outbound', { caller: 'y' }] });
+    const reply = await call(new FakeView([dialog(1), twice]), 'dlg.dump_file', [name], into);
+    return reply as { result?: unknown; error?: { code: number; message: string } };
+  };
+
+  test('writes a line for each dialog, profiles and variables as objects, into a file of its own', async () => {
+    assert.deepEqual((await dump('dialogs.jsonl')).result, { dialogs: 2 });
     const path = join(folder, 'dialogs.jsonl');
-    try {
-      const twice = dialog(2, { profiles: [{ caller: 'x' }, 'outbound', { caller: 'y' }] });
-      const view = new FakeView([dialog(1), twice]);
-      assert.deepEqual((await call(view, 'dlg.dump_file', [path])).result, { dialogs: 2 });
-      await call(view, 'dlg.dump_file', [path]);
-      const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
-      assert.equal(lines.length, 4);
-      const [first, second] = lines.map((line) => JSON.parse(line));
-      assert.equal(first.call_id, 'call-1@10.0.0.1');
-      assert.deepEqual(first.profiles, { outbound: '', caller: 'alice' });
-      assert.deepEqual(first.variables, { billing: 'b-17' });
-      assert.deepEqual(second.profiles, { caller: ['x', 'y'], outbound: '' });
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
+    assert.equal(lines.length, 2);
+    const [first, second] = lines.map((line) => JSON.parse(line));
+    assert.equal(first.call_id, 'call-1@10.0.0.1');
+    assert.deepEqual(first.profiles, { outbound: '', caller: 'alice' });
+    assert.deepEqual(first.variables, { billing: 'b-17' });
+    assert.deepEqual(second.profiles, { caller: ['x', 'y'], outbound: '' });
   });
 
-  for (const path of ['dialogs.jsonl', '/etc/profile', '/tmp/x.jsonl\n.sh', '']) {
-    test(`not into ${JSON.stringify(path)}`, async () => {
-      const { error } = await call(new FakeView([dialog(1)]), 'dlg.dump_file', [path]);
-      assert.equal((error as { code: number }).code, -32602);
+  for (const name of [
+    '/tmp/x.jsonl',
+    '../x.jsonl',
+    'a/b.jsonl',
+    '.hidden.jsonl',
+    '.jsonl',
+    'profile',
+    'x.jsonl\n.sh',
+    'x\0.jsonl',
+    `${'x'.repeat(250)}.jsonl`,
+    '',
+  ]) {
+    test(`not into ${JSON.stringify(name)}`, async () => {
+      assert.equal((await dump(name)).error?.code, -32602);
+      assert.deepEqual(await readdir(folder), []);
     });
   }
 
-  test('a file that cannot be written is a refusal', async () => {
-    const { error } = await call(new FakeView([dialog(1)]), 'dlg.dump_file', ['/nowhere/at/all.jsonl']);
-    assert.equal((error as { code: number }).code, 500);
+  test('not into a file that is there, nor through a link', async () => {
+    await writeFile(join(folder, 'old.jsonl'), 'kept');
+    await symlink(join(folder, 'elsewhere'), join(folder, 'link.jsonl'));
+    for (const name of ['old.jsonl', 'link.jsonl']) assert.equal((await dump(name)).error?.code, 500, name);
+    assert.equal(await readFile(join(folder, 'old.jsonl'), 'utf8'), 'kept');
+    assert.deepEqual((await readdir(folder)).sort(), ['link.jsonl', 'old.jsonl']);
+  });
+
+  test('without a folder it refuses and names the parameter', async () => {
+    const { error } = await dump('dialogs.jsonl', null);
+    assert.equal(error?.code, 403);
+    assert.match(error.message, /rpc:dump_folder/);
+  });
+
+  test('a folder that is not there is a refusal', async () => {
+    assert.equal((await dump('dialogs.jsonl', '/nowhere/at/all')).error?.code, 500);
   });
 });

@@ -1,0 +1,14 @@
+/** The management interface.  [beyond the manual] */
+import { text } from '../param.js';
+
+const PATH = { pattern: /^\/[^\p{Cc}]*$/u, words: 'a whole path' };
+
+export const managementParams = {
+  dump_folder: text({
+    default: null,
+    maxBytes: 3_000,
+    form: PATH,
+    section: 'beyond the manual',
+    doc: 'Folder that dlg.dump_file writes new files into; without it that command refuses.',
+  }),
+} as const;
