@@ -2,10 +2,12 @@
  * What a route decided about every copy of a request, kept with its transaction: a failure route's branches need it again.
  *
  * Flags and Max-Forwards stand in the transaction's record; text, which most requests have none of, is kept beside it
- * until the transaction is over.
+ * until the transaction is over.  Text dies with its worker, but the record tells that there was some: a successor's failure
+ * route can still answer, and cannot relay what the route had edited as it came, past a trust boundary.  [RFC 3325 5]
  */
 import { T_FLAGS, T_GENERATION, T_INDEX, T_MAX_FORWARDS } from '../memory/words.js';
 import {
+  T_EDITED,
   T_FORCED_RPORT,
   T_LAST_ROUTE_TAKEN,
   T_RECORD_ROUTE,
@@ -24,7 +26,7 @@ type Texts = {
   readonly headersRemoved: readonly number[];
 };
 
-const ALL_FLAGS = T_FORCED_RPORT | T_RECORD_ROUTE | T_ROUTES_TAKEN | T_LAST_ROUTE_TAKEN;
+const ALL_FLAGS = T_FORCED_RPORT | T_RECORD_ROUTE | T_ROUTES_TAKEN | T_LAST_ROUTE_TAKEN | T_EDITED;
 
 export class Decisions {
   private readonly x: Uint32Array;
@@ -46,9 +48,14 @@ export class Decisions {
     if (passage.rportWanted) flags |= T_FORCED_RPORT;
     if (passage.recordRoute) flags |= T_RECORD_ROUTE;
     if (passage.lastRouteTaken) flags |= T_LAST_ROUTE_TAKEN;
+    const isEdited = hasText(passage);
+    if (isEdited) flags |= T_EDITED;
     x[T_FLAGS] = (x[T_FLAGS]! & ~ALL_FLAGS) | flags;
     x[T_MAX_FORWARDS] = passage.maxForwards;
-    if (!hasText(passage)) return;
+    if (!isEdited) {
+      this.forget(x[T_INDEX]!);
+      return;
+    }
     this.texts.set(x[T_INDEX]!, {
       generation: x[T_GENERATION]!,
       requestUri: passage.requestUri,
@@ -60,7 +67,7 @@ export class Decisions {
     });
   }
 
-  /** Gives them back to a passage made from the stored request. */
+  /** Gives them back to a passage made from the stored request; where text was lost, its relay is refused (500). */
   restore(passage: Passage): void {
     const { x } = this;
     const flags = x[T_FLAGS]!;
@@ -68,8 +75,12 @@ export class Decisions {
     passage.routesTaken = (flags & T_ROUTES_TAKEN) >> T_ROUTES_TAKEN_SHIFT;
     passage.lastRouteTaken = (flags & T_LAST_ROUTE_TAKEN) !== 0;
     passage.maxForwards = x[T_MAX_FORWARDS]!;
-    const texts = this.texts.size === 0 ? undefined : this.texts.get(x[T_INDEX]!);
-    if (texts === undefined || texts.generation !== x[T_GENERATION]) return;
+    if ((flags & T_EDITED) === 0) return;
+    const texts = this.texts.get(x[T_INDEX]!);
+    if (texts === undefined || texts.generation !== x[T_GENERATION]) {
+      passage.editRefused = true;
+      return;
+    }
     passage.requestUri = texts.requestUri;
     passage.flags = texts.flags;
     passage.routeAppended = texts.routeAppended;

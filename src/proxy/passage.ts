@@ -56,7 +56,7 @@ export class Passage {
 
   readonly headersAppended: string[] = [];
   readonly headersRemoved: number[] = [];
-  /** A header edit could not be done, so the request must not be forwarded half edited. */
+  /** A header edit could not be done or was lost, so the request must not be forwarded half edited. */
   editRefused = false;
   /** Whole header lines for our own replies (append_to_reply). */
   replyLines = '';

@@ -40,6 +40,8 @@ export const T_LAST_ROUTE_TAKEN = 512;
 export const T_SETTLED = 1_024;
 /** A server transaction that counts against its source, whose address stands in T_ADDRESS0 and behind. */
 export const T_COUNTED = 16_777_216;
+/** The route decided in text too, which only its worker remembers: whoever finds none must not relay without it. */
+export const T_EDITED = 33_554_432;
 
 /** More branches of a fork are to come. */
 export const T_UNFINISHED = 2_048;
