@@ -8,6 +8,7 @@
 export const ERRORS = {
   ERR_CONFIG: 'wrong configuration',
   ERR_CONFIG_FILE: 'the configuration file cannot be used',
+  ERR_CONFIG_FILE_OWNER: 'the configuration file found in this folder is not taken',
   ERR_ROUTES_FILE: 'the routes file cannot be used',
   ERR_ADDON: 'the native part cannot be loaded',
   ERR_SEGMENT_ROOM: 'too little room for the shared segment',

@@ -17,6 +17,11 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string;
 };
 
+const CONFIG = [
+  '--config <FILE>',
+  'configuration file, JSON or JavaScript or TypeScript [HOLDFAST_CONFIG]',
+] as const;
+
 type Flags = { readonly [name: string]: string | string[] | undefined };
 
 try {
@@ -44,7 +49,7 @@ function program(): Command {
 function startCommand(): Command {
   const start = bare('start', 'Starts the proxy and stays in the foreground.')
     .version(version, '--version', 'print the version')
-    .option('--config <FILE>', 'configuration file, JSON or JavaScript or TypeScript [HOLDFAST_CONFIG]');
+    .option(...CONFIG);
   for (const name of OPTION_NAMES) {
     const option = OPTIONS[name];
     const doc = `${option.doc} (default: ${option.byDefault}) [${variableOf(name)}]`;
@@ -55,7 +60,7 @@ function startCommand(): Command {
     .addOption(collecting('--set <GROUP:NAME=VALUE>', 'sets a parameter; may be given again [HOLDFAST_SET]'))
     .option('--check', 'check the configuration, say where each value comes from, and end')
     .action(async ({ check, ...given }: Flags & { check?: boolean }) => {
-      const loaded = await loadConfig(writtenIn(given));
+      const loaded = await loadConfig(writtenIn(given, true));
       if (check === true) process.stdout.write(checkReport(loaded));
       else await run(loaded);
     });
@@ -64,9 +69,10 @@ function startCommand(): Command {
 function listCommand(): Command {
   return bare('list', 'Lists the dialogs of a running proxy.')
     .addOption(collecting('--rpc <ADDR:PORT>', `its management address [${variableOf('rpc')}]`))
+    .option(...CONFIG)
     .option('--json', 'one JSON object per line, as when the output is not a terminal')
     .action(async ({ json, ...given }: Flags & { json?: boolean }) => {
-      const { config } = await loadConfig(writtenIn(given));
+      const { config } = await loadConfig(writtenIn(given, false));
       const asTable = json !== true && process.stdout.isTTY === true;
       const lines = asTable ? dialogTable(everyDialog(config.rpc)) : asJson(everyDialog(config.rpc));
       for await (const line of lines) process.stdout.write(`${line}\n`);
@@ -78,8 +84,9 @@ function endCommand(): Command {
     .argument('<call-id>')
     .argument('[from-tag]', 'only the dialog with this tag')
     .addOption(collecting('--rpc <ADDR:PORT>', `its management address [${variableOf('rpc')}]`))
+    .option(...CONFIG)
     .action(async (callId: string, tag: string | undefined, given: Flags) => {
-      const { config } = await loadConfig(writtenIn(given));
+      const { config } = await loadConfig(writtenIn(given, false));
       await callRpc(config.rpc, 'dlg.terminate_dlg', tag === undefined ? [callId] : [callId, tag]);
     });
 }
@@ -89,8 +96,9 @@ function rpcCommand(): Command {
     .argument('<method>', 'such as dlg.list; system.listMethods names all')
     .argument('[params...]', 'numbers are sent as numbers; s:17 is sent as text')
     .addOption(collecting('--rpc <ADDR:PORT>', `its management address [${variableOf('rpc')}]`))
+    .option(...CONFIG)
     .action(async (method: string, params: string[], given: Flags) => {
-      const { config } = await loadConfig(writtenIn(given));
+      const { config } = await loadConfig(writtenIn(given, false));
       const result = await callRpc(config.rpc, method, params.map(parameterOf));
       process.stdout.write(`${JSON.stringify(result, null, process.stdout.isTTY ? 2 : 0)}\n`);
     });
@@ -112,13 +120,17 @@ function collecting(flags: string, doc: string): Option {
   ]);
 }
 
-/** commander's camelCase back to the names of the option table. */
-function writtenIn(flags: Flags): Given {
+/**
+ * commander's camelCase back to the names of the option table.
+ *
+ * Clients are run wherever their user stands: they never take a file for their own that happens to lie there.
+ */
+function writtenIn(flags: Flags, looksInFolder: boolean): Given {
   const named = Object.entries(flags).map(([name, value]) => [
     name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
     value,
   ]);
-  return { flags: Object.fromEntries(named), env: process.env, folder: process.cwd() };
+  return { flags: Object.fromEntries(named), env: process.env, folder: process.cwd(), looksInFolder };
 }
 
 /** The server is loaded here only: the client starts without it. */

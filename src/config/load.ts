@@ -5,7 +5,7 @@
  * is wrong is said at once, each with its name, its value and what is allowed; an unknown name is wrong, and
  * so is a parameter whose feature is not built yet.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { EngineError } from '../errors.js';
 import {
@@ -52,6 +52,8 @@ export type Given = {
   readonly flags: { readonly [name: string]: string | readonly string[] | undefined };
   readonly env: { readonly [name: string]: string | undefined };
   readonly folder: string;
+  /** Whether a configuration file that lies in `folder` counts though nobody named it. */
+  readonly looksInFolder: boolean;
 };
 
 /** A Config, where each value that is not a default came from, and what deserves a word. */
@@ -86,7 +88,8 @@ type Source = {
 /**
  * Reads flags, environment and configuration file.
  *
- * @throws EngineError ERR_CONFIG with one line per mistake, ERR_CONFIG_FILE when the file cannot be read
+ * @throws EngineError ERR_CONFIG with one line per mistake, ERR_CONFIG_FILE when the file cannot be read,
+ *   ERR_CONFIG_FILE_OWNER when one that nobody named may be another user's work
  */
 export async function loadConfig(given: Given): Promise<Loaded> {
   const mistakes: string[] = [];
@@ -122,7 +125,7 @@ export async function loadConfig(given: Given): Promise<Loaded> {
 
 /** The configuration of a product that was told nothing: for tests and tools. */
 export async function defaultConfig(...set: readonly string[]): Promise<Config> {
-  return (await loadConfig({ flags: { set }, env: {}, folder: '/' })).config;
+  return (await loadConfig({ flags: { set }, env: {}, folder: '/', looksInFolder: false })).config;
 }
 
 /**
@@ -185,14 +188,29 @@ function fromEnvironment(given: Given, mistakes: string[], warnings: string[]): 
 
 async function fromFile(given: Given, mistakes: string[]): Promise<Source> {
   const named = asList(given.flags.config ?? given.env.HOLDFAST_CONFIG ?? [])[0];
-  const candidates = named === undefined || named === '' ? CONFIG_FILES : [named];
-  const path = candidates.map((name) => resolve(given.folder, name)).find((name) => existsSync(name));
-  if (path === undefined) {
-    if (named !== undefined && named !== '')
-      throw new EngineError('ERR_CONFIG_FILE', `there is no file ${named}`);
-    return emptySource(given.folder);
+  if (named !== undefined && named !== '') {
+    const path = resolve(given.folder, named);
+    if (!existsSync(path)) throw new EngineError('ERR_CONFIG_FILE', `there is no file ${named}`);
+    return readFile(path, await contentsOf(path), mistakes);
   }
+  const candidates = given.looksInFolder ? CONFIG_FILES : [];
+  const path = candidates.map((name) => resolve(given.folder, name)).find((name) => existsSync(name));
+  if (path === undefined) return emptySource(given.folder);
+  refuseForeignFile(path);
   return readFile(path, await contentsOf(path), mistakes);
+}
+
+/** It may be a program: in a folder such as /tmp, whoever left it there would run it as the one who starts. */
+function refuseForeignFile(path: string): void {
+  const { uid, mode } = statSync(path);
+  const trusted = [0, process.getuid?.()];
+  const isOurs = trusted.includes(uid) && trusted.includes(lstatSync(path).uid);
+  if (isOurs && (mode & 0o022) === 0) return;
+  throw new EngineError(
+    'ERR_CONFIG_FILE_OWNER',
+    `${path} ${isOurs ? 'may be written by its group or by others' : 'belongs to another user'}; ` +
+      `chown it to the user who starts, chmod go-w it, or name it with --config ${path}`,
+  );
 }
 
 /** Splits `a:b=1,c:d=x;y c:e=z` before each `group:name=`, for values may hold `;`, `,` and blanks themselves. */

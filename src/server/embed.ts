@@ -54,7 +54,7 @@ export async function start(options: StartOptions = {}): Promise<Proxy> {
   if (options.segment !== undefined) flags.segment = options.segment;
   if (options.segmentSize !== undefined) flags['segment-size'] = String(options.segmentSize);
   if (options.segmentFresh === true) flags['segment-fresh'] = 'yes';
-  const { config } = await loadConfig({ flags, env: {}, folder: process.cwd() });
+  const { config } = await loadConfig({ flags, env: {}, folder: process.cwd(), looksInFolder: true });
   const log = options.log ?? silentLog;
   const runtime = await openRuntime(config, log);
   const supervisor = new Supervisor({

@@ -145,6 +145,19 @@ describe('the client', () => {
     assertOneLine(await holdfast(['rpc', 'no.such', '--rpc', RPC]), '-32601 Method not found');
   });
 
+  for (const args of [['list'], ['end', 'nobody'], ['rpc', 'core.version']]) {
+    test(`${args[0]} takes a configuration file only when it is named`, async () => {
+      writeFileSync(join(folder, 'holdfast.config.json'), '[]', { mode: 0o644 });
+      try {
+        assert.ok(!(await holdfast([...args, '--rpc', RPC])).err.includes('holdfast.config.json'));
+        assertOneLine(await holdfast([...args, '--config', 'holdfast.config.json']), 'holdfast.config.json');
+        assertOneLine(await holdfast(['--check']), 'holdfast.config.json');
+      } finally {
+        rmSync(join(folder, 'holdfast.config.json'));
+      }
+    });
+  }
+
   test('list prints every dialog, one JSON object a line, when its output is no terminal', async () => {
     const { code, out } = await holdfast(['list', '--rpc', RPC]);
     assert.equal(code, 0);

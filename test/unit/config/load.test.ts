@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, test } from 'vitest';
@@ -16,12 +25,14 @@ function withFiles(files: Record<string, string>): string {
   folders += 1;
   const path = join(folder, String(folders));
   mkdirSync(path);
-  for (const [name, contents] of Object.entries(files)) writeFileSync(join(path, name), contents);
+  for (const [name, contents] of Object.entries(files)) {
+    writeFileSync(join(path, name), contents, { mode: 0o644 });
+  }
   return path;
 }
 
 function load(flags: Given['flags'] = {}, env: Given['env'] = {}, from = folder) {
-  return loadConfig({ flags, env, folder: from });
+  return loadConfig({ flags, env, folder: from, looksInFolder: true });
 }
 
 /** The complaints about what was written, one per line. */
@@ -211,6 +222,51 @@ describe('configuration files', () => {
       });
     });
   }
+
+  describe('one that lies in the current folder', () => {
+    const program = 'globalThis.foreign = true; export default {};';
+    const refuses = async (from: string, why: RegExp) => {
+      await assert.rejects(load({}, {}, from), (error: EngineError) => {
+        assert.equal(error.code, 'ERR_CONFIG_FILE_OWNER');
+        assert.match(error.detail, why);
+        assert.match(error.detail, /chown .* chmod go-w .* --config/);
+        return true;
+      });
+      assert.ok(!('foreign' in globalThis), 'it was run');
+    };
+
+    for (const mode of [0o664, 0o646, 0o666]) {
+      test(`is not taken with mode ${mode.toString(8)}, but for when it is named`, async () => {
+        const from = withFiles({ 'holdfast.config.json': '{"workers": 7}' });
+        chmodSync(join(from, 'holdfast.config.json'), mode);
+        await refuses(from, /its group or by others/);
+        assert.equal((await load({ config: 'holdfast.config.json' }, {}, from)).config.workers, 7);
+      });
+    }
+
+    test.runIf(process.getuid?.() === 0)('is not taken from another user, and not run', async () => {
+      const from = withFiles({ 'holdfast.config.mjs': program });
+      chownSync(join(from, 'holdfast.config.mjs'), 65_534, 65_534);
+      await refuses(from, /another user/);
+    });
+
+    test.runIf(process.getuid?.() === 0)('is not taken through the link of another user', async () => {
+      const from = withFiles({ 'mine.json': '{}' });
+      symlinkSync('mine.json', join(from, 'holdfast.config.json'));
+      await load({}, {}, from);
+      lchownSync(join(from, 'holdfast.config.json'), 65_534, 65_534);
+      await refuses(from, /another user/);
+    });
+
+    test('is not looked for by clients, who may name it', async () => {
+      const from = withFiles({ 'holdfast.config.json': '{"workers": 7}' });
+      const asClient = (flags: Given['flags'], env: Given['env'] = {}) =>
+        loadConfig({ flags, env, folder: from, looksInFolder: false });
+      assert.ok(!(await asClient({})).origins.has('workers'));
+      assert.equal((await asClient({ config: 'holdfast.config.json' })).config.workers, 7);
+      assert.equal((await asClient({}, { HOLDFAST_CONFIG: 'holdfast.config.json' })).config.workers, 7);
+    });
+  });
 
   test('one that is named must be there', async () => {
     await assert.rejects(load({ config: 'nowhere.json' }), { code: 'ERR_CONFIG_FILE' });

@@ -21,7 +21,12 @@ function read(name: string, written: Written): unknown {
 /** What is said at start of one `group:name=value`. */
 async function complaintOf(set: string): Promise<string> {
   try {
-    await loadConfig({ flags: { set: [set], routes: undefined }, env: {}, folder: '/' });
+    await loadConfig({
+      flags: { set: [set], routes: undefined },
+      env: {},
+      folder: '/',
+      looksInFolder: false,
+    });
   } catch (error) {
     return (error as Error).message;
   }

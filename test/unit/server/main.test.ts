@@ -22,6 +22,7 @@ async function world(changes: { failWorker?: Error; drain?: () => Promise<void> 
     flags: { rpc: `127.0.0.1:${PORT}`, workers: '2', set: ['core:drain_timeout_ms=0'] },
     env: {},
     folder: '/',
+    looksInFolder: false,
   });
   const runtime: Runtime = {
     owners: [0, 1],
