@@ -8,12 +8,23 @@ import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Endpoint } from '../config/load.js';
 import { bindFailure } from '../errors.js';
+import type { OnceAMinute } from '../log.js';
 import type { JsonRpc } from './json-rpc.js';
 import type { Health } from './ports.js';
+import { type ReaderBounds, Readers } from './readers.js';
 
 const REQUEST_BYTES_MAX = 1_048_576;
 const CONNECTIONS_MAX = 256;
 const REQUEST_MS_MAX = 30_000;
+/** Connections that ask for nothing make room for others. */
+const HEADERS_MS_MAX = 5_000;
+const IDLE_MS_MAX = 5_000;
+const CHECK_EVERY_MS = 1_000;
+const READER_BOUNDS: ReaderBounds = {
+  requestsInProgressMax: 192,
+  windowMs: 30_000,
+  bytesPerWindowMin: 65_536,
+};
 
 /** A door that is open. */
 export interface HttpDoor {
@@ -26,16 +37,26 @@ export interface HttpDoor {
  *
  * @throws EngineError when the address cannot be had
  */
-export async function openHttp(endpoint: Endpoint, rpc: JsonRpc, health: () => Health): Promise<HttpDoor> {
+export async function openHttp(
+  endpoint: Endpoint,
+  rpc: JsonRpc,
+  health: () => Health,
+  rare: OnceAMinute,
+  bounds: ReaderBounds = READER_BOUNDS,
+): Promise<HttpDoor> {
   const server = fastify({
     bodyLimit: REQUEST_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
+    keepAliveTimeout: IDLE_MS_MAX,
+    http: { headersTimeout: HEADERS_MS_MAX, connectionsCheckingInterval: CHECK_EVERY_MS },
     forceCloseConnections: true,
     logger: false,
   });
   server.server.maxConnections = CONNECTIONS_MAX;
   if (isLoopback(endpoint.address)) server.addHook('onRequest', refuseForeignNames);
-  addRpc(server, rpc);
+  const readers = new Readers(bounds, rare);
+  server.addHook('onClose', async () => readers.close());
+  addRpc(server, rpc, readers);
   addHealth(server, health);
   try {
     await server.listen({ host: endpoint.address, port: endpoint.port });
@@ -46,12 +67,12 @@ export async function openHttp(endpoint: Endpoint, rpc: JsonRpc, health: () => H
   return { close: () => server.close() };
 }
 
-function addRpc(server: FastifyInstance, rpc: JsonRpc): void {
+function addRpc(server: FastifyInstance, rpc: JsonRpc, readers: Readers): void {
   // No type but JSON, so that a page in a browser cannot call without asking first (CORS).
   server.removeAllContentTypeParsers();
   const asText = { parseAs: 'string' } as const;
   server.addContentTypeParser(/^application\/json(-rpc)?(;|$)/, asText, (_, body, done) => done(null, body));
-  server.post('/RPC', async (request, reply) => {
+  server.post('/RPC', { onRequest: readers.admit }, async (request, reply) => {
     const chunks = rpc.answer(typeof request.body === 'string' ? request.body : '');
     const first = await chunks.next();
     if (first.done === true) return reply.code(204).send();

@@ -8,7 +8,7 @@ import { isatty } from 'node:tty';
 import { type Clock, systemClock } from '../clock.js';
 import type { Loaded } from '../config/load.js';
 import type { EngineError } from '../errors.js';
-import { type Log, makeLog } from '../log.js';
+import { type Log, makeLog, OnceAMinute } from '../log.js';
 import { COMMANDS } from '../rpc/commands/index.js';
 import { openHttp } from '../rpc/http.js';
 import { jsonRpc } from '../rpc/json-rpc.js';
@@ -92,7 +92,8 @@ export async function serve(loaded: Loaded, open: OpenRuntime, around: Surroundi
 
   try {
     await supervisor.start();
-    doors.push(await openHttp(config.rpc, jsonRpc(COMMANDS, context, log), health));
+    const rare = new OnceAMinute(log, clock);
+    doors.push(await openHttp(config.rpc, jsonRpc(COMMANDS, context, log), health, rare));
   } catch (error) {
     await closeAll(false);
     throw error;

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { systemClock } from '../../../dist/clock.js';
+import { ManualClock, systemClock } from '../../../dist/clock.js';
 import { OPTION_NAMES } from '../../../dist/config/options.js';
-import { silentLog } from '../../../dist/log.js';
+import { OnceAMinute, silentLog } from '../../../dist/log.js';
 import { COMMANDS } from '../../../dist/rpc/commands/index.js';
 import { type HttpDoor, openHttp } from '../../../dist/rpc/http.js';
 import { jsonRpc } from '../../../dist/rpc/json-rpc.js';
@@ -123,7 +123,8 @@ describe('the client', () => {
     };
     const health: Health = { state: 'ready', workersWanted: 1, workersRunning: 1 };
     const endpoint = { address: '127.0.0.1', port: 18_080 };
-    door = await openHttp(endpoint, jsonRpc(COMMANDS, context, silentLog), () => health);
+    const rare = new OnceAMinute(silentLog, new ManualClock());
+    door = await openHttp(endpoint, jsonRpc(COMMANDS, context, silentLog), () => health, rare);
   });
   afterAll(() => door.close());
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest';
 import { ManualClock } from '../../../dist/clock.js';
 import { EngineError } from '../../../dist/errors.js';
-import { silentLog } from '../../../dist/log.js';
+import { type Log, OnceAMinute, silentLog } from '../../../dist/log.js';
 import { COMMANDS } from '../../../dist/rpc/commands/index.js';
 import { type HttpDoor, openHttp } from '../../../dist/rpc/http.js';
 import { jsonRpc } from '../../../dist/rpc/json-rpc.js';
@@ -13,6 +14,8 @@ import { dialog, FakeView } from './fake-view.js';
 const ENDPOINT = { address: '127.0.0.1', port: 18_060 };
 const BASE = `http://127.0.0.1:${ENDPOINT.port}`;
 const view = new FakeView(Array.from({ length: 3_000 }, (_, at) => dialog(at)));
+
+const silent = new OnceAMinute(silentLog, new ManualClock());
 
 let door: HttpDoor;
 let health: Health;
@@ -26,7 +29,7 @@ const open = () => {
     dialogStatistics: true,
     dumpFolder: null,
   };
-  return openHttp(ENDPOINT, jsonRpc(COMMANDS, context, silentLog), () => health);
+  return openHttp(ENDPOINT, jsonRpc(COMMANDS, context, silentLog), () => health, silent);
 };
 
 beforeEach(() => {
@@ -115,7 +118,7 @@ describe('the HTTP door', () => {
   test('an address of another machine is said in our words', async () => {
     const rpc = jsonRpc(COMMANDS, {} as never, silentLog);
     await assert.rejects(
-      openHttp({ address: '192.0.2.1', port: 18_061 }, rpc, () => health),
+      openHttp({ address: '192.0.2.1', port: 18_061 }, rpc, () => health, silent),
       { code: 'ERR_ADDRESS' },
     );
   });
@@ -137,4 +140,74 @@ describe('health', () => {
       assert.deepEqual(await alive.json(), { status: state, workers: workersRunning, workers_wanted: 2 });
     });
   }
+});
+
+function promised<T>() {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+describe('whoever holds connections', () => {
+  const held = { address: '127.0.0.1', port: 18_062 };
+  const base = `http://127.0.0.1:${held.port}`;
+  const call = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
+
+  test('and takes next to nothing of a listing is parted with, and told', async () => {
+    const ended = promised<void>();
+    const told = promised<string>();
+    const log: Log = { ...silentLog, warn: (event) => told.resolve(event) };
+    const rpc = {
+      async *answer() {
+        try {
+          for (;;) yield 'x'.repeat(65_536);
+        } finally {
+          ended.resolve();
+        }
+      },
+    };
+    const bounds = { requestsInProgressMax: 9, windowMs: 20, bytesPerWindowMin: 1 };
+    const slowDoor = await openHttp(held, rpc, () => health, new OnceAMinute(log, new ManualClock()), bounds);
+    const reader = connect(held.port, held.address).on('error', () => {});
+    try {
+      reader.pause();
+      const head = 'POST /RPC HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n';
+      reader.write(`${head}content-length: 2\r\n\r\n{}`);
+      assert.equal(await told.promise, 'rpc_reader_too_slow');
+      await ended.promise;
+    } finally {
+      reader.destroy();
+      await slowDoor.close();
+    }
+  });
+
+  test('leaves room for health: requests above their bound are refused until others end', async () => {
+    const go = promised<void>();
+    const rpc = {
+      async *answer() {
+        yield '[';
+        await go.promise;
+        yield ']';
+      },
+    };
+    const bounds = { requestsInProgressMax: 2, windowMs: 60_000, bytesPerWindowMin: 1 };
+    const heldDoor = await openHttp(held, rpc, () => health, silent, bounds);
+    try {
+      const first = await Promise.all([fetch(`${base}/RPC`, call), fetch(`${base}/RPC`, call)]);
+      const refused = await fetch(`${base}/RPC`, call);
+      assert.equal(refused.status, 503);
+      assert.equal(refused.headers.get('retry-after'), '5');
+      assert.equal((await fetch(`${base}/livez`)).status, 200);
+      go.resolve();
+      for (const reply of first) assert.equal(await reply.text(), '[]');
+      // The door may hear a little later than the reader that an answer is through.
+      let status = 0;
+      for (let n = 0; n < 100 && status !== 200; n++) status = (await fetch(`${base}/RPC`, call)).status;
+      assert.equal(status, 200);
+    } finally {
+      await heldDoor.close();
+    }
+  });
 });
