@@ -21,6 +21,8 @@ export const ERRORS = {
   ERR_WORKER: 'a worker could not be kept running',
   ERR_NO_SUCH_DIALOG: 'no such dialog',
   ERR_NO_SUCH_PROFILE: 'no such profile',
+  ERR_RPC_OPEN: 'management would be open to everybody',
+  ERR_TOKEN_FILE: 'the token file cannot be used',
   ERR_RPC_CALL: 'the management call failed',
   ERR_ENGINE: 'the dialog engine cannot do this now',
 } as const;

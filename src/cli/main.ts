@@ -6,11 +6,13 @@
  */
 import './signals.js';
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { type Given, type Loaded, loadConfig } from '../config/load.js';
 import { OPTION_NAMES, OPTIONS, variableOf } from '../config/options.js';
+import { demandedToken, readToken } from '../config/token.js';
 import { isEngineError } from '../errors.js';
-import { callRpc, everyDialog } from './client.js';
+import { callRpc, type Door, everyDialog } from './client.js';
 import { checkReport, dialogTable, parameterOf } from './print.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -20,6 +22,11 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const CONFIG = [
   '--config <FILE>',
   'configuration file, JSON or JavaScript or TypeScript [HOLDFAST_CONFIG]',
+] as const;
+
+const TOKEN_FILE = [
+  '--token-file <FILE>',
+  'file with the token it demands (default: rpc:token_file)',
 ] as const;
 
 type Flags = { readonly [name: string]: string | string[] | undefined };
@@ -61,6 +68,7 @@ function startCommand(): Command {
     .option('--check', 'check the configuration, say where each value comes from, and end')
     .action(async ({ check, ...given }: Flags & { check?: boolean }) => {
       const loaded = await loadConfig(writtenIn(given, true));
+      demandedToken(loaded.config);
       if (check === true) process.stdout.write(checkReport(loaded));
       else await run(loaded);
     });
@@ -70,11 +78,12 @@ function listCommand(): Command {
   return bare('list', 'Lists the dialogs of a running proxy.')
     .addOption(collecting('--rpc <ADDR:PORT>', `its management address [${variableOf('rpc')}]`))
     .option(...CONFIG)
+    .addOption(collecting(...TOKEN_FILE))
     .option('--json', 'one JSON object per line, as when the output is not a terminal')
     .action(async ({ json, ...given }: Flags & { json?: boolean }) => {
-      const { config } = await loadConfig(writtenIn(given, false));
+      const door = await doorOf(given);
       const asTable = json !== true && process.stdout.isTTY === true;
-      const lines = asTable ? dialogTable(everyDialog(config.rpc)) : asJson(everyDialog(config.rpc));
+      const lines = asTable ? dialogTable(everyDialog(door)) : asJson(everyDialog(door));
       for await (const line of lines) process.stdout.write(`${line}\n`);
     });
 }
@@ -85,9 +94,10 @@ function endCommand(): Command {
     .argument('[from-tag]', 'only the dialog with this tag')
     .addOption(collecting('--rpc <ADDR:PORT>', `its management address [${variableOf('rpc')}]`))
     .option(...CONFIG)
+    .addOption(collecting(...TOKEN_FILE))
     .action(async (callId: string, tag: string | undefined, given: Flags) => {
-      const { config } = await loadConfig(writtenIn(given, false));
-      await callRpc(config.rpc, 'dlg.terminate_dlg', tag === undefined ? [callId] : [callId, tag]);
+      const door = await doorOf(given);
+      await callRpc(door, 'dlg.terminate_dlg', tag === undefined ? [callId] : [callId, tag]);
     });
 }
 
@@ -97,11 +107,20 @@ function rpcCommand(): Command {
     .argument('[params...]', 'numbers are sent as numbers; s:17 is sent as text')
     .addOption(collecting('--rpc <ADDR:PORT>', `its management address [${variableOf('rpc')}]`))
     .option(...CONFIG)
+    .addOption(collecting(...TOKEN_FILE))
     .action(async (method: string, params: string[], given: Flags) => {
-      const { config } = await loadConfig(writtenIn(given, false));
-      const result = await callRpc(config.rpc, method, params.map(parameterOf));
+      const door = await doorOf(given);
+      const result = await callRpc(door, method, params.map(parameterOf));
       process.stdout.write(`${JSON.stringify(result, null, process.stdout.isTTY ? 2 : 0)}\n`);
     });
+}
+
+/** The running proxy that a client means. */
+async function doorOf({ tokenFile, ...given }: Flags): Promise<Door> {
+  const { config } = await loadConfig(writtenIn(given, false));
+  const named = [tokenFile ?? []].flat().at(-1);
+  const file = named === undefined ? config.params.rpc.token_file : resolve(named);
+  return { rpc: config.rpc, token: file === null ? null : readToken(file) };
 }
 
 function bare(name: string, description: string): Command {

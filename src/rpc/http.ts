@@ -3,10 +3,12 @@
  *
  * Runs on the main thread, never on a shard's.
  */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Endpoint } from '../config/load.js';
+import { isLoopback } from '../config/token.js';
 import { bindFailure } from '../errors.js';
 import type { OnceAMinute } from '../log.js';
 import type { JsonRpc } from './json-rpc.js';
@@ -35,6 +37,7 @@ export interface HttpDoor {
 /**
  * Opens the door.
  *
+ * @param token what calls must show as bearer token, health need not; null: nothing
  * @throws EngineError when the address cannot be had
  */
 export async function openHttp(
@@ -42,6 +45,7 @@ export async function openHttp(
   rpc: JsonRpc,
   health: () => Health,
   rare: OnceAMinute,
+  token: string | null,
   bounds: ReaderBounds = READER_BOUNDS,
 ): Promise<HttpDoor> {
   const server = fastify({
@@ -56,7 +60,7 @@ export async function openHttp(
   if (isLoopback(endpoint.address)) server.addHook('onRequest', refuseForeignNames);
   const readers = new Readers(bounds, rare);
   server.addHook('onClose', async () => readers.close());
-  addRpc(server, rpc, readers);
+  addRpc(server, rpc, readers, token);
   addHealth(server, health);
   try {
     await server.listen({ host: endpoint.address, port: endpoint.port });
@@ -67,12 +71,14 @@ export async function openHttp(
   return { close: () => server.close() };
 }
 
-function addRpc(server: FastifyInstance, rpc: JsonRpc, readers: Readers): void {
+function addRpc(server: FastifyInstance, rpc: JsonRpc, readers: Readers, token: string | null): void {
   // No type but JSON, so that a page in a browser cannot call without asking first (CORS).
   server.removeAllContentTypeParsers();
   const asText = { parseAs: 'string' } as const;
   server.addContentTypeParser(/^application\/json(-rpc)?(;|$)/, asText, (_, body, done) => done(null, body));
-  server.post('/RPC', { onRequest: readers.admit }, async (request, reply) => {
+  // Before the body is read and a place is taken: who has no token makes nothing grow here.
+  const onRequest = token === null ? [readers.admit] : [refuseWithout(token), readers.admit];
+  server.post('/RPC', { onRequest }, async (request, reply) => {
     const chunks = rpc.answer(typeof request.body === 'string' ? request.body : '');
     const first = await chunks.next();
     if (first.done === true) return reply.code(204).send();
@@ -102,8 +108,19 @@ async function refuseForeignNames(request: FastifyRequest, reply: FastifyReply):
   await reply.code(403).send({ error: `this interface is not called ${name}` });
 }
 
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1';
+/** Hashes are compared, as long as each other, in the same time wherever they differ.  [RFC 6750 2.1, 3] */
+function refuseWithout(token: string) {
+  const wanted = sha256(token);
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const shown = /^Bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (timingSafeEqual(sha256(shown ?? ''), wanted)) return;
+    const error = { code: 401, message: 'Unauthorized: the bearer token is missing or wrong' };
+    await reply.code(401).header('www-authenticate', 'Bearer').send({ jsonrpc: '2.0', error, id: null });
+  };
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }
 
 async function* startingWith(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {

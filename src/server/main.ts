@@ -7,6 +7,7 @@
 import { isatty } from 'node:tty';
 import { type Clock, systemClock } from '../clock.js';
 import type { Loaded } from '../config/load.js';
+import { demandedToken } from '../config/token.js';
 import type { EngineError } from '../errors.js';
 import { type Log, makeLog, OnceAMinute } from '../log.js';
 import { COMMANDS } from '../rpc/commands/index.js';
@@ -58,6 +59,7 @@ export async function serve(loaded: Loaded, open: OpenRuntime, around: Surroundi
   const startedUnixSeconds = clock.unixSeconds();
   let state: Health['state'] = 'starting';
 
+  const token = demandedToken(config);
   const stopAsked = onStopSignal(around, config.params.core.drain_timeout_ms);
   for (const warning of loaded.warnings) log.warn('configuration', { warning });
 
@@ -93,7 +95,7 @@ export async function serve(loaded: Loaded, open: OpenRuntime, around: Surroundi
   try {
     await supervisor.start();
     const rare = new OnceAMinute(log, clock);
-    doors.push(await openHttp(config.rpc, jsonRpc(COMMANDS, context, log), health, rare));
+    doors.push(await openHttp(config.rpc, jsonRpc(COMMANDS, context, log), health, rare, token));
   } catch (error) {
     await closeAll(false);
     throw error;

@@ -102,6 +102,8 @@ describe('what an operator can mend is one line and exit code 1', () => {
     [['--routes', 'nowhere.mjs'], '--routes', 'nowhere.mjs'],
     [['rpc', 'core.version', '--rpc', NOBODY], NOBODY, 'ECONNREFUSED'],
     [['list', '--rpc', NOBODY], NOBODY, 'ECONNREFUSED'],
+    [['list', '--token-file', 'nowhere.token'], 'nowhere.token'],
+    [['--check', '--rpc', '192.0.2.1:8060'], 'rpc:token_file'],
   ] as const) {
     test(args.join(' '), async () => assertOneLine(await holdfast(args), ...parts));
   }
@@ -124,7 +126,7 @@ describe('the client', () => {
     const health: Health = { state: 'ready', workersWanted: 1, workersRunning: 1 };
     const endpoint = { address: '127.0.0.1', port: 18_080 };
     const rare = new OnceAMinute(silentLog, new ManualClock());
-    door = await openHttp(endpoint, jsonRpc(COMMANDS, context, silentLog), () => health, rare);
+    door = await openHttp(endpoint, jsonRpc(COMMANDS, context, silentLog), () => health, rare, null);
   });
   afterAll(() => door.close());
 
@@ -158,6 +160,25 @@ describe('the client', () => {
       }
     });
   }
+
+  test('shows the token of a file, and says when one is wanted', async () => {
+    const context = { version: '1' } as never;
+    const health: Health = { state: 'ready', workersWanted: 1, workersRunning: 1 };
+    const endpoint = { address: '127.0.0.1', port: 18_082 };
+    const rpc = jsonRpc(COMMANDS, context, silentLog);
+    const rare = new OnceAMinute(silentLog, new ManualClock());
+    const guarded = await openHttp(endpoint, rpc, () => health, rare, '0123456789abcdef');
+    try {
+      writeFileSync(join(folder, 'token'), '0123456789abcdef\n', { mode: 0o600 });
+      const args = ['rpc', 'system.listMethods', '--rpc', '127.0.0.1:18082'];
+      assertOneLine(await holdfast(args), '401', '--token-file');
+      assert.equal((await holdfast([...args, '--token-file', 'token'])).code, 0);
+      const set = { HOLDFAST_SET: `rpc:token_file=${join(folder, 'token')}` };
+      assert.equal((await holdfast(args, set)).code, 0);
+    } finally {
+      await guarded.close();
+    }
+  });
 
   test('list prints every dialog, one JSON object a line, when its output is no terminal', async () => {
     const { code, out } = await holdfast(['list', '--rpc', RPC]);

@@ -29,7 +29,7 @@ const open = () => {
     dialogStatistics: true,
     dumpFolder: null,
   };
-  return openHttp(ENDPOINT, jsonRpc(COMMANDS, context, silentLog), () => health, silent);
+  return openHttp(ENDPOINT, jsonRpc(COMMANDS, context, silentLog), () => health, silent, null);
 };
 
 beforeEach(() => {
@@ -118,7 +118,7 @@ describe('the HTTP door', () => {
   test('an address of another machine is said in our words', async () => {
     const rpc = jsonRpc(COMMANDS, {} as never, silentLog);
     await assert.rejects(
-      openHttp({ address: '192.0.2.1', port: 18_061 }, rpc, () => health, silent),
+      openHttp({ address: '192.0.2.1', port: 18_061 }, rpc, () => health, silent, null),
       { code: 'ERR_ADDRESS' },
     );
   });
@@ -169,7 +169,14 @@ describe('whoever holds connections', () => {
       },
     };
     const bounds = { requestsInProgressMax: 9, windowMs: 20, bytesPerWindowMin: 1 };
-    const slowDoor = await openHttp(held, rpc, () => health, new OnceAMinute(log, new ManualClock()), bounds);
+    const slowDoor = await openHttp(
+      held,
+      rpc,
+      () => health,
+      new OnceAMinute(log, new ManualClock()),
+      null,
+      bounds,
+    );
     const reader = connect(held.port, held.address).on('error', () => {});
     try {
       reader.pause();
@@ -193,7 +200,7 @@ describe('whoever holds connections', () => {
       },
     };
     const bounds = { requestsInProgressMax: 2, windowMs: 60_000, bytesPerWindowMin: 1 };
-    const heldDoor = await openHttp(held, rpc, () => health, silent, bounds);
+    const heldDoor = await openHttp(held, rpc, () => health, silent, null, bounds);
     try {
       const first = await Promise.all([fetch(`${base}/RPC`, call), fetch(`${base}/RPC`, call)]);
       const refused = await fetch(`${base}/RPC`, call);

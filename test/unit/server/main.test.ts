@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, test } from 'vitest';
 import { ManualClock } from '../../../dist/clock.js';
@@ -13,13 +16,19 @@ const PORT = 18_070;
 const BASE = `http://127.0.0.1:${PORT}`;
 
 /** A process made of notes: what happened, in order. */
-async function world(changes: { failWorker?: Error; drain?: () => Promise<void> } = {}) {
+async function world(
+  changes: { failWorker?: Error; drain?: () => Promise<void>; rpc?: string; set?: string[] } = {},
+) {
   const events: string[] = [];
   const clock = new ManualClock(1_000);
   const listeners = new Map<string, () => void>();
   const workers: { die(cause: string): void }[] = [];
   const loaded = await loadConfig({
-    flags: { rpc: `127.0.0.1:${PORT}`, workers: '2', set: ['core:drain_timeout_ms=0'] },
+    flags: {
+      rpc: changes.rpc ?? `127.0.0.1:${PORT}`,
+      workers: '2',
+      set: ['core:drain_timeout_ms=0', ...(changes.set ?? [])],
+    },
     env: {},
     folder: '/',
     looksInFolder: false,
@@ -125,6 +134,33 @@ describe('the main thread', () => {
     await assert.rejects(run(), { code: 'ERR_ROUTES_FILE' });
     assert.deepEqual(events, ['open', 'worker 0', 'stop 0', 'close']);
     await assert.rejects(fetch(`${BASE}/livez`));
+  });
+
+  test('management that others reach does not start without a token, nor does anything else', async () => {
+    const { events, run } = await world({ rpc: `0.0.0.0:${PORT}` });
+    await assert.rejects(run(), { code: 'ERR_RPC_OPEN' });
+    assert.deepEqual(events, []);
+  });
+
+  test('management demands the token of its file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-main-'));
+    const file = join(folder, 'token');
+    writeFileSync(file, '0123456789abcdef', { mode: 0o600 });
+    const { run, isUp, signal } = await world({ set: [`rpc:token_file=${file}`] });
+    const running = run();
+    await isUp();
+    const statusWith = async (authorization: string) => {
+      const headers = { 'content-type': 'application/json', authorization };
+      const body = '{"jsonrpc":"2.0","method":"core.version","id":1}';
+      const reply = await fetch(`${BASE}/RPC`, { method: 'POST', headers, body });
+      await reply.text();
+      return reply.status;
+    };
+    assert.equal(await statusWith('Bearer 0123456789abcdee'), 401);
+    assert.equal(await statusWith('Bearer 0123456789abcdef'), 200);
+    signal('SIGTERM');
+    assert.equal(await running, 0);
+    rmSync(folder, { recursive: true });
   });
 
   test('a management address in use ends the start, and nothing is left', async () => {
