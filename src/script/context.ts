@@ -495,7 +495,7 @@ export class RequestContext extends MessageContext {
     } else if (scheme === SCHEME_TEL) {
       return true;
     }
-    this.s.core.w.count(COUNTERS.badUris);
+    w.count(COUNTERS.badUris);
     if (words[u + U_STATUS] !== 0 && words[u + U_SCHEME_LEN] !== 0 && scheme === SCHEME_OTHER) {
       this.send_reply(416, 'Unsupported URI Scheme');
       return false;
@@ -603,7 +603,7 @@ export class RequestContext extends MessageContext {
       passage.editRefused = true;
       return false;
     }
-    headersAppended.push(toBytes(whole));
+    headersAppended.push(whole);
     return true;
   }
 
@@ -706,7 +706,8 @@ export class RequestContext extends MessageContext {
   send_reply(code: number, reason: string, extra = ''): boolean {
     if (this.waiting) return this.late(() => this.send_reply(code, reason, extra), false);
     checkReply(code, reason);
-    return this.s.core.reply(this.passage, code, reason, this.passage.replyLines + checkReplyLines(extra));
+    const lines = this.passage.replyLines + checkReplyLines(extra);
+    return this.s.core.reply(this.passage, code, toBytes(reason), lines);
   }
 
   /** Whether this request has its final answer, by us. */
@@ -1121,8 +1122,9 @@ function withoutField(lines: string, name: string): string {
     .join('');
 }
 
+/** Whole header lines, a character for each byte. */
 function checkHeaderLines(text: string): string {
-  const whole = headerLines(text);
+  const whole = headerLines(toBytes(text));
   if (whole === null || whole === '') throw new TypeError(`not header lines: ${JSON.stringify(text)}`);
   return whole;
 }

@@ -284,7 +284,7 @@ export const policies: Readonly<Record<string, (onEvent: OnEvent) => Policy>> = 
   refuses: policy(() => ({
     request(r) {
       if (r.is_method('ACK')) return;
-      r.append_to_reply('X-Node: one');
+      r.append_to_reply('X-Node: one\r\nX-Who: Müller Żaba');
       if (r.is_method('INVITE')) r.t_reply(503, 'Full', 'Retry-After: 7');
       else r.sl_send_reply(503, 'Full', 'Retry-After: 7\r\nX-Why: load\r\n');
     },
